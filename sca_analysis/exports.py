@@ -1,0 +1,376 @@
+"""Open an exports folder: read every file, check every row, hand out the accepted tables.
+
+In: a folder with ``exports.yaml`` or with files in canonical names. Out: ``Exports``, whose
+tables are narwhals frames over the engine, with the rows set aside and the findings beside.
+"""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import duckdb
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
+from tqdm import tqdm
+
+from sca_analysis import check, standards
+from sca_analysis.errors import ExportError
+from sca_analysis.readers import read
+from sca_analysis.readers.source import Entry, Source
+from sca_analysis.rules import SQL_TYPES
+from sca_analysis.tables import CLAIMS, EXPORTS, FINDINGS, MEMBERS, Table
+
+CONFIG = "exports.yaml"
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+ENGINES = ("duckdb",)
+
+
+class Plan(Entry):
+    """The plan that the exports describe."""
+
+    name: str = "Plan"
+    network_id: str | None = None
+
+
+def _listed(value: object) -> object:
+    """One entry may be written without the dash of a list."""
+    return [value] if isinstance(value, dict) else value
+
+
+Sources = Annotated[list[Source], BeforeValidator(_listed)]
+
+
+class Config(Entry):
+    """``exports.yaml``: the plan, the end of the period, and the files of each table."""
+
+    plan: Plan = Plan()
+    period_end: date | None = Field(default=None, description="last day that events can have; blank = today")
+    claims: Sources = Field(default_factory=list)
+    directory: Sources = Field(default_factory=list)
+    members: Sources = Field(default_factory=list)
+    benefits: Sources = Field(default_factory=list)
+    fees: Sources = Field(default_factory=list)
+    agreements: Sources = Field(default_factory=list)
+    standards: Sources = Field(default_factory=list)
+    counties: Sources = Field(default_factory=list)
+
+    def sources(self) -> Iterator[tuple[Table, Source]]:
+        """Yield each table with each of its sources, in the order in which they are read."""
+        for table in EXPORTS.values():
+            for source in getattr(self, table.name):
+                yield table, source
+
+
+@dataclass(frozen=True)
+class Exports:
+    """The accepted rows of an exports folder, and an account of all others.
+
+    Attributes
+    ----------
+    folder : Path
+    plan : Plan
+    files : DataFrame
+        One row a file: table, path, format, rows_read, accepted, set_aside, reasons (dict).
+    set_aside : DataFrame
+        Columns of ``tables.SET_ASIDE``.
+    findings : DataFrame
+        Columns of ``tables.FINDINGS``.
+    missing : tuple of str
+        Tables that the folder does not hold.
+
+    """
+
+    folder: Path
+    plan: Plan
+    files: pd.DataFrame
+    set_aside: pd.DataFrame
+    findings: pd.DataFrame
+    missing: tuple[str, ...]
+    paths: tuple[Path, ...]
+    connection: duckdb.DuckDBPyConnection = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path, engine: str = "duckdb") -> "Exports":
+        """Read and check an exports folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+        engine : str
+            ``duckdb``.
+
+        Raises
+        ------
+        ExportError
+            If the folder, its exports.yaml or a file cannot be used: one sentence, saying
+            what, where and what to do.
+
+        """
+        if engine not in ENGINES:
+            raise ExportError(f"engine {engine!r} is not known; known are {', '.join(ENGINES)}.")
+        root = Path(folder)
+        config = read_config(root)
+        files = [(table, source, path) for table, source in config.sources() for path in find_files(root, source)]
+        con, work = _connect()
+        period_end = config.period_end or date.today()
+        loaded = []
+        # a bar only for people, and only for what takes longer than two seconds
+        for table, source, path in tqdm(files, desc="Reading exports", unit="file", delay=2, disable=None):
+            raw = read(con, path, table, source, work)
+            loaded.append(check.stage(con, table, raw, source, _shown(path, root), period_end))
+        found = {one.table for one in loaded}
+        for table in EXPORTS.values():
+            if table.name in found:
+                check.resolve_repeats(con, table)
+        _create_accepted(con, found, config.plan)
+        set_aside = check.list_set_aside(con, loaded)
+        return cls(
+            folder=root,
+            plan=config.plan,
+            files=_count_files(loaded, set_aside),
+            set_aside=set_aside,
+            findings=_list_findings(con, loaded, found),
+            missing=tuple(t for t in EXPORTS if t not in found),
+            paths=tuple(path for _, _, path in files),
+            connection=con,
+        )
+
+    def table(self, name: str) -> nw.LazyFrame[Any]:
+        """Return the accepted rows of a table (``tables.EXPORTS``); without its file, no rows.
+
+        ``claims`` holds the version that counts of each line; ``claim_versions`` holds all.
+        Without a members file, ``members`` is the members seen in claims, with their last ZIP.
+        """
+        return nw.from_native(self.connection.table(name))
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a small table as pandas; money and rates stay exact decimals."""
+        return to_pandas(self.table(name))
+
+    @cached_property
+    def last_day(self) -> date:
+        """The last day of the newest claim month: the default as-of date.
+
+        Raises
+        ------
+        ExportError
+            If no claim was accepted.
+
+        """
+        [(day,)] = self.connection.execute("SELECT last_day(max(service_date)) FROM claims").fetchall()
+        if not isinstance(day, date):
+            raise ExportError(
+                f"no claim line in {self.folder} was accepted: run `sca check` to see the reasons row by row."
+            )
+        return day
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """How far each column of the tables read is filled: table, column, filled, rows, share."""
+        rows = []
+        for table in (t for t in EXPORTS.values() if t.name not in self.missing):
+            counts = ", ".join(f'count("{c}")' for c in table.names)
+            [(total, *filled)] = self.connection.execute(f"SELECT count(*), {counts} FROM {table.name}").fetchall()
+            rows += [
+                (table.name, c, n, total, n / total if total else 0.0) for c, n in zip(table.names, filled, strict=True)
+            ]
+        return pd.DataFrame(rows, columns=["table", "column", "filled", "rows", "share_filled"])
+
+    def overrides(self, name: str) -> pd.DataFrame | None:
+        """Return the folder's own ``standards`` or ``counties``, or None where it has none."""
+        return None if name in self.missing else self.frame(name)
+
+
+def to_pandas(frame: nw.LazyFrame[Any]) -> pd.DataFrame:
+    """Collect a frame as pandas. Decimals keep their Arrow type, so that cents stay exact."""
+    arrow: pa.Table = frame.collect(backend="pyarrow").to_native()
+    types = {t: pd.ArrowDtype(t) for t in arrow.schema.types if pa.types.is_decimal(t)}
+    types |= {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    return arrow.to_pandas(types_mapper=types.get, date_as_object=False)
+
+
+def read_config(folder: Path) -> Config:
+    """Return ``exports.yaml`` of a folder or, without one, what its file names say.
+
+    Raises
+    ------
+    ExportError
+        If there is no such folder, no exports in it, or exports.yaml is not as it should be.
+
+    """
+    if not folder.is_dir():
+        raise ExportError(f"there is no exports folder {folder}: give one with --data.")
+    path = folder / CONFIG
+    if path.exists():
+        config = _parse_config(path)
+    else:
+        found = {t: [f"{t}{s}" for s in SUFFIXES if (folder / f"{t}{s}").exists()] for t in EXPORTS}
+        double = [names for names in found.values() if len(names) > 1]
+        if double:
+            raise ExportError(f"{folder} holds {' and '.join(double[0])}: keep one, or list both in {CONFIG}.")
+        config = Config.model_validate({t: [{"path": n} for n in names] for t, names in found.items()})
+    absent = [t.name for t in EXPORTS.values() if t.required and not getattr(config, t.name)]
+    if absent:
+        what = f"lists no files for {' and '.join(absent)}" if path.exists() else f"has no {CONFIG} and no files named"
+        names = "" if path.exists() else f" {', '.join(f'{a}.csv' for a in absent)}"
+        raise ExportError(f"{path if path.exists() else folder} {what}{names}: claims and directory are required.")
+    return config
+
+
+def find_files(folder: Path, source: Source) -> list[Path]:
+    """Return the files that the path or glob of a source means, sorted by name.
+
+    Raises
+    ------
+    ExportError
+        If there are none.
+
+    """
+    pattern = source.path
+    if any(c in pattern for c in "*?["):
+        base, wild = _split_glob(folder, pattern)
+        found = sorted(p for p in base.glob(wild) if p.is_file()) if base.is_dir() else []
+    else:
+        found = [folder / pattern] if (folder / pattern).exists() else []
+    if not found:
+        raise ExportError(
+            f"{folder / CONFIG}: no file matches {pattern!r}: correct the path, it is relative to the folder."
+        )
+    return found
+
+
+def _split_glob(folder: Path, pattern: str) -> tuple[Path, str]:
+    """Split at the first part with a wildcard, since a glob cannot hold `..`."""
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if any(c in part for c in "*?["))
+    return folder.joinpath(*parts[:first]), str(Path(*parts[first:]))
+
+
+def _parse_config(path: Path) -> Config:
+    try:
+        # every scalar stays text: `on`, `NO` and 02138 mean what they say, and pydantic gives types
+        given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise ExportError(f"{path}{place} is not valid YAML: check indentation, colons and quotes there.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path} cannot be read: save it as UTF-8 text.") from error
+    if not isinstance(given, dict):
+        raise ExportError(f"{path} should hold `claims:` and `directory:` with their files; it holds something else.")
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ExportError(f"{path}: {place}: {first['msg'].lower()}; correct that entry.") from error
+
+
+def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
+    """Return a DuckDB that never touches the network, and its own folder for temporary files."""
+    work = Path(tempfile.mkdtemp(prefix="sca-"))
+    con = duckdb.connect()
+    for setting in (
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "enable_progress_bar = false",
+        "TimeZone = 'UTC'",
+    ):
+        con.execute(f"SET {setting}")
+    con.execute("SET temp_directory = ?", [str(work)])
+    weakref.finalize(con, shutil.rmtree, work, ignore_errors=True)
+    return con, work
+
+
+def _create_accepted(con: duckdb.DuckDBPyConnection, found: set[str], plan: Plan) -> None:
+    """Create a view of the accepted rows of each table, empty where there is no file."""
+    for table in EXPORTS.values():
+        columns = ", ".join(f'"{c.name}"' for c in table.columns)
+        if table.name in found:
+            if plan.network_id and table in (CLAIMS, MEMBERS):
+                own = "'" + plan.network_id.replace("'", "''") + "'"
+                columns = columns.replace('"network_id"', f'coalesce("network_id", {own}) AS "network_id"')
+            rows = f"SELECT {columns} FROM {check.staging(table)} WHERE _problem IS NULL"
+        else:
+            nothing = ", ".join(f'CAST(NULL AS {SQL_TYPES[c.kind]}) AS "{c.name}"' for c in table.columns)
+            rows = f"SELECT {nothing} WHERE false"
+        if table is CLAIMS:
+            con.execute(f"CREATE VIEW claim_versions AS {rows}")
+            rows += " AND _current"
+        if table is MEMBERS and table.name not in found:
+            rows = _members_from_claims()
+        con.execute(f"CREATE VIEW {table.name} AS {rows}")
+
+
+def _members_from_claims() -> str:
+    """SQL for the members seen in claims: always covered, at the ZIP of their newest claim."""
+    columns = {"member_id": "member_id", "zip": "arg_max(member_zip, service_date)"}
+    columns["network_id"] = "arg_max(network_id, service_date)"
+    chosen = ", ".join(
+        f"{columns[c.name]} AS {c.name}" if c.name in columns else f"CAST(NULL AS {SQL_TYPES[c.kind]}) AS {c.name}"
+        for c in MEMBERS.columns
+    )
+    return f"SELECT {chosen} FROM claims GROUP BY member_id"
+
+
+def _count_files(loaded: list[check.Loaded], set_aside: pd.DataFrame) -> pd.DataFrame:
+    """Count rows by file; the count of rows read is the reader's, not a sum of the other two."""
+    by_file = set_aside.groupby(["table", "path"], observed=True)["reason"].value_counts()
+    rows = []
+    for one in loaded:
+        key = (one.table, one.path)
+        reasons = by_file.loc[key].sort_index().to_dict() if key in by_file.index.droplevel(2) else {}
+        read = one.rows + len(one.malformed)
+        aside = sum(reasons.values())
+        rows.append((one.table, one.path, one.format, read, read - aside, aside, reasons))
+    return pd.DataFrame(rows, columns=["table", "path", "format", "rows_read", "accepted", "set_aside", "reasons"])
+
+
+def _list_findings(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str]) -> pd.DataFrame:
+    rows = [finding for one in loaded for finding in check.list_findings(con, one)]
+    [(unlisted, lines)] = con.execute(
+        "SELECT count(*) FILTER (WHERE d.npi IS NULL), count(*) FROM claims c "
+        "LEFT JOIN (SELECT DISTINCT npi FROM directory) d ON d.npi = c.provider_npi"
+    ).fetchall()
+    if unlisted:
+        meaning = "claim lines of providers that the directory does not list: out of network, unless the claim says in"
+        rows.append(("claims", "", "information", "not_in_directory", "provider_npi", unlisted, lines, meaning))
+    known = set(standards.load_taxonomy()["taxonomy_code"])
+    for table in ("claims", "directory"):
+        codes = con.execute(
+            f"SELECT taxonomy_code, count(*) FROM {table} WHERE taxonomy_code IS NOT NULL GROUP BY 1"
+        ).fetchall()
+        unknown = sum(n for code, n in codes if code not in known)
+        if unknown:
+            meaning = "taxonomy codes that are not in the NUCC code set: counted under no specialty"
+            rows.append(
+                (
+                    table,
+                    "",
+                    "information",
+                    "taxonomy_unknown",
+                    "taxonomy_code",
+                    unknown,
+                    sum(n for _, n in codes),
+                    meaning,
+                )
+            )
+    if "members" not in found:
+        [(members,)] = con.execute("SELECT count(*) FROM members").fetchall()
+        meaning = "no members file: members are those seen in claims, so people without claims are left out"
+        rows.append(("members", "", "information", "members_from_claims", "member_id", members, members, meaning))
+    return pd.DataFrame(rows, columns=list(FINDINGS.names))
+
+
+def _shown(path: Path, root: Path) -> str:
+    """The path as it is shown: relative to the folder where it lies in it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
