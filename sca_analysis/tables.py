@@ -279,9 +279,9 @@ GAPS = Table(
     ("county_fips", "specialty"),
     (
         Column("county_fips", Kind.FIPS, "state and county, five digits"),
-        Column("county", Kind.CODE, "name and state"),
-        Column("county_type", Kind.CODE, "42 CFR 422.116(c)"),
-        Column("specialty", Kind.CODE, "name as in 42 CFR 422.116(b)"),
+        Column("county", Kind.TEXT, "name and state"),
+        Column("county_type", Kind.TEXT, "42 CFR 422.116(c)"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
         Column("members", Kind.COUNT, "members covered on the as-of date", unit="members"),
         Column("listed", Kind.COUNT, "distinct NPIs active anywhere in the network", unit="providers"),
         Column("in_range", Kind.COUNT, "of those, within max_miles of a member of the county", unit="providers"),
@@ -306,7 +306,7 @@ COURSES = Table(
         Column("course_id", Kind.CODE, "number within this run, by money at stake"),
         Column("member_id", Kind.CODE, "member; never in a report", identifies_member=True),
         Column("provider_npi", Kind.NPI, "OON provider"),
-        Column("specialty", Kind.CODE, "name as in 42 CFR 422.116(b)"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
         Column("county_fips", Kind.FIPS, "county of the member on the last visit"),
         Column("network_id", Kind.CODE, "network of the member on the last visit"),
         Column("gap_status", Kind.CODE, "status of the gap table for county and specialty"),
@@ -340,10 +340,10 @@ SET_ASIDE = Table(
     ("table", "path", "row"),
     (
         Column("table", Kind.CODE, "canonical table"),
-        Column("path", Kind.CODE, "file, relative to the exports folder"),
+        Column("path", Kind.TEXT, "file, relative to the exports folder"),
         Column("row", Kind.COUNT, "record in the file; the header is row 1, blank lines are not counted"),
         Column("column", Kind.CODE, "canonical column; blank = the whole row"),
-        Column("value_class", Kind.CODE, "what kind of value stood there, never the value"),
+        Column("value_class", Kind.TEXT, "what kind of value stood there, never the value"),
         Column("reason", Kind.CODE, "rule and column; first that applies"),
     ),
 )
@@ -354,7 +354,7 @@ FINDINGS = Table(
     ("table", "path", "rule", "column"),
     (
         Column("table", Kind.CODE, "canonical table"),
-        Column("path", Kind.CODE, "file, relative to the exports folder; blank = all files"),
+        Column("path", Kind.TEXT, "file, relative to the exports folder; blank = all files"),
         Column(
             "level",
             Kind.CODE,

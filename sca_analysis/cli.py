@@ -1,0 +1,178 @@
+"""The command ``sca``: one line in, one report or table out; one sentence where that cannot be.
+
+Exit code 0: done. 2: the input or the call is at fault, said in one sentence on stderr.
+"""
+
+import json
+import sys
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from tqdm import tqdm
+
+from sca_analysis import gaps as gaps_
+from sca_analysis import quotes
+from sca_analysis.errors import ParameterError, SCAError
+from sca_analysis.exports import Exports
+from sca_analysis.report import make_report
+from sca_analysis.sample import write_sample
+from sca_analysis.tables import GAPS, Kind, Table
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("data/sample"),
+    show_default=True,
+    help="Exports folder.",
+)
+as_of_option = click.option(
+    "--as-of", metavar="DATE", help="YYYY-MM-DD; the last day of the newest claim month if not given."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON alone on stdout.")
+
+
+class _OneSentence(click.Group):
+    """Turns an error of the input into its one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SCAError as error:
+            sentence = str(error)
+        except OSError as error:
+            sentence = f"{error.filename or 'a file'}: {error.strerror}."
+        click.echo(f"sca: {sentence}", err=True)
+        return ctx.exit(2)
+
+
+@click.group(cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Analyse single case agreements from claims and network directory exports."""
+
+
+@main.command()
+@click.argument("month")
+@data_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Reports folder.",
+)
+def report(month: str, data: Path, out: Path) -> None:
+    """Make the report of MONTH (YYYY-MM) as one offline HTML page with its tables."""
+    folder = make_report(month, data, out, progress=sys.stdout.isatty())
+    click.echo(f"{folder / 'report.html'}")
+
+
+@main.command()
+@data_option
+@json_option
+def check(data: Path, as_json: bool) -> None:
+    """Say, file by file, which rows are accepted and why others are set aside."""
+    exports = Exports.open(data)
+    if as_json:
+        findings = exports.findings.to_dict("records")
+        _print_json({"files": exports.files.to_dict("records"), "findings": findings})
+        return
+    for file in exports.files.itertuples():
+        click.echo(
+            f"{file.path} ({file.table}, {file.format}): {file.rows_read:,} rows read = "
+            f"{file.accepted:,} accepted + {file.set_aside:,} set aside"
+        )
+        for reason, count in file.reasons.items():
+            click.echo(f"    {count:>9,}  {reason}")
+    if len(exports.findings):
+        click.echo("\nOn accepted rows:")
+    for f in exports.findings.itertuples():
+        click.echo(f"    {f.rows:>9,} of {f.of_rows:,}  {f.level}: {f.table} {f.column}: {f.meaning}")
+    if exports.missing:
+        click.echo(f"\nNot in this folder: {', '.join(exports.missing)}.")
+
+
+@main.command()
+@data_option
+@as_of_option
+@json_option
+def gaps(data: Path, as_of: str | None, as_json: bool) -> None:
+    """Print the gap table: every county and specialty of the standard in force."""
+    exports = Exports.open(data)
+    found = gaps_.find_gaps(exports, _parse_date(as_of) if as_of else exports.last_day)
+    if found.members_not_placed:
+        click.echo(
+            f"{found.members_not_placed} of {found.members} members could not be placed in a county.",
+            err=True,
+        )
+    if as_json:
+        _print_json(_records(found.table, GAPS))
+        return
+    columns = ["county", "specialty", "status", "reason"]
+    shown = found.table[found.table["status"] != "met"][columns]
+    click.echo(f"{len(shown)} of {len(found.table)} cells do not meet the standard on {found.as_of}:")
+    if len(shown):
+        click.echo(shown.to_string(index=False, justify="left", max_colwidth=100))
+
+
+@main.command()
+@click.argument("case", type=click.Path(path_type=Path))
+@json_option
+def quote(case: Path, as_json: bool) -> None:
+    """Split one CASE visit by visit in-network, OON and under an SCA, with break-even rates."""
+    loaded = quotes.load_case(case)
+    result = quotes.quote(loaded)
+    if as_json:
+        _print_json(result)
+    else:
+        click.echo(quotes.as_table(result, loaded))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--members", type=int, default=2000, show_default=True, help="Members to make up.")
+@click.option("--seed", type=int, default=20260630, show_default=True, help="The same seed gives the same bytes.")
+def sample(out: Path, members: int, seed: int) -> None:
+    """Write synthetic exports of any size, with gaps, ghosts and bad rows planted and listed."""
+    with tqdm(total=members, unit="member", delay=2, disable=not sys.stdout.isatty()) as bar:
+        write_sample(out, members, seed, progress=lambda done: bar.update(done - bar.n))
+    click.echo(f"{out}")
+
+
+def _parse_date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ParameterError(f"{text!r} is no date: write it as YYYY-MM-DD, for example 2026-06-30.") from error
+
+
+def _records(frame: pd.DataFrame, table: Table) -> list[dict[Any, Any]]:
+    """Return rows for JSON: money as text with two decimals, shares and miles as numbers."""
+    plain = frame.copy()
+    for column in table.columns:
+        if column.kind is Kind.MONEY and column.name in plain:
+            plain[column.name] = [None if pd.isna(v) else f"{v:.2f}" for v in plain[column.name]]
+    records: list[dict[Any, Any]] = plain.to_dict("records")
+    return records
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: dates as text, exact shares as numbers, blanks null."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, date | datetime):
+        return value.isoformat()[:10]
+    if isinstance(value, Decimal):
+        return float(value)
+    if value is None or pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

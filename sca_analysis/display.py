@@ -1,0 +1,98 @@
+"""Tables as people read them: units in the heading, dollars with cents, shares as percentages."""
+
+from collections.abc import Callable
+from datetime import date
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from sca_analysis.tables import COURSES, FINDINGS, GAPS, SET_ASIDE, Column, Kind
+
+_SENTENCES = ("reason", "reasons", "meaning", "not_costed")  # long text, which needs room
+_COLUMNS: dict[str, Column] = {c.name: c for t in (SET_ASIDE, FINDINGS, COURSES, GAPS) for c in t.columns}
+
+
+class Plain(str):
+    """Text that a notebook shows as it is laid out, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the text itself."""
+        return str(self)
+
+
+def show_table(frame: pd.DataFrame, caption: str, most: int = 25) -> HTML:
+    """Return the first rows of a result table as HTML, with its caption and the count of all rows.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns that ``tables`` declares get their unit and format; others are shown as they are.
+    caption : str
+    most : int
+        Rows shown.
+
+    """
+    shown = frame.head(most)
+    count = f"{len(frame):,} rows" if len(frame) <= most else f"first {most} of {len(frame):,} rows"
+    classes = pd.DataFrame({c: [_class_of(c, _kind(c, frame[c]))] * len(shown) for c in frame}, index=shown.index)
+    styler = (
+        shown.style.format({c: _format(c, frame[c]) for c in frame}, na_rep="", escape="html")
+        .format_index(_heading, axis="columns", escape="html")
+        .hide(axis="index")
+        .set_caption(f"{caption} ({count})")
+        .set_td_classes(classes)
+    )
+    styler.cell_ids = False
+    return HTML(styler.to_html(table_uuid=f"t{abs(hash((caption, len(frame)))) % 10**8}", doctype_html=False))  # type: ignore[no-untyped-call]
+
+
+def show_text(text: str) -> Markdown:
+    """Return Markdown for display."""
+    return Markdown(text)  # type: ignore[no-untyped-call]
+
+
+def show_plain(content: str | pd.DataFrame) -> Plain:
+    """Return text, or a small frame as text, for display as it is laid out."""
+    return Plain(content.to_string() if isinstance(content, pd.DataFrame) else content)
+
+
+def _kind(name: str, values: pd.Series) -> Kind | None:
+    if name in _COLUMNS:
+        return _COLUMNS[name].kind
+    if "decimal" in str(values.dtype):
+        return Kind.MONEY
+    return Kind.COUNT if pd.api.types.is_integer_dtype(values) else None
+
+
+def _class_of(name: str, kind: Kind | None) -> str:
+    """Return the class of a cell, on which the page's style sets alignment and width."""
+    if kind in (Kind.MONEY, Kind.RATE, Kind.NUMBER, Kind.COUNT):
+        return "number"
+    return "date" if kind is Kind.DATE else "words" if name in _SENTENCES else ""
+
+
+def _format(name: str, values: pd.Series) -> Callable[[object], str]:
+    match _kind(name, values):
+        case Kind.MONEY:
+            return "{:,.2f}".format
+        case Kind.RATE:
+            return "{:.0%}".format
+        case Kind.NUMBER:
+            return "{:,.1f}".format
+        case Kind.COUNT:
+            return "{:,}".format
+        case Kind.DATE:
+            return lambda day: day.isoformat() if type(day) is date else f"{day:%Y-%m-%d}"
+        case _:
+            return str
+
+
+def _heading(name: str) -> str:
+    unit = _COLUMNS[name].unit if name in _COLUMNS else ""
+    return (
+        f"{name.replace('_', ' ')} [{unit}]"
+        if unit not in ("", "0-1", "providers", "members")
+        else name.replace("_", " ")
+    )

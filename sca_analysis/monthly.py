@@ -1,0 +1,243 @@
+"""What a month says: every table of the monthly report, and the summary in plain words.
+
+In: an exports folder and a month. Out: ``Month``, whose tables the notebook shows and the report
+writes. All figures in the words are computed here from those tables.
+"""
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from sca_analysis.cases import cost_courses, summarize_specialties
+from sca_analysis.claims import monthly_spend, window
+from sca_analysis.errors import ParameterError
+from sca_analysis.exports import Exports
+from sca_analysis.gaps import Gaps, find_gaps
+
+#: Counts of members below this are not shown in anything meant to be shared. [CMS cell size
+#: suppression policy: cells of 1 to 10 are withheld]
+SMALL_CELL = 11
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True)
+class Month:
+    """One month of a plan: its exports, gaps, courses of treatment and OON spend.
+
+    Attributes
+    ----------
+    month : str
+        YYYY-MM.
+    first, as_of : date
+        First day of the twelve months, and last day of the month.
+    exports : Exports
+    gaps : Gaps
+    courses : DataFrame
+        Columns of ``tables.COURSES``.
+    spend : DataFrame
+        As ``claims.monthly_spend``, over the twelve months.
+
+    """
+
+    month: str
+    first: date
+    as_of: date
+    exports: Exports
+    gaps: Gaps
+    courses: pd.DataFrame
+    spend: pd.DataFrame
+
+    @cached_property
+    def source(self) -> str:
+        """The plan, period and denominator of the figures, as shown under a chart."""
+        return (
+            f"Source: exports of {self.exports.plan.name}; claims {self.first:%Y-%m-%d} to {self.as_of:%Y-%m-%d}, "
+            f"{self.gaps.members:,} members covered on {self.as_of:%Y-%m-%d}."
+        )
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables of the report by name, without member identifiers and small cells."""
+        files = self.exports.files.assign(
+            reasons=["; ".join(f"{k}: {v}" for k, v in r.items()) for r in self.exports.files["reasons"]]
+        )
+        return {
+            "gaps": withhold_small_cells(self.gaps.table),
+            "courses": self.courses.drop(columns="member_id"),
+            "specialties": summarize_specialties(self.courses),
+            "spend": self.spend.assign(month=self.spend["month"].dt.strftime("%Y-%m")),
+            "files": files,
+            "findings": self.exports.findings,
+        }
+
+
+def analyse_month(data: str | Path, month: str) -> Month:
+    """Read an exports folder and return what it says about a month.
+
+    Parameters
+    ----------
+    data : str or Path
+        Exports folder.
+    month : str
+        YYYY-MM; figures are as of its last day, over the twelve months that end on it.
+
+    Raises
+    ------
+    ParameterError
+        If the month is not written so, or the exports have no claims in it.
+    ExportError
+        If the exports cannot be used.
+
+    """
+    as_of = parse_month(month)
+    exports = Exports.open(data)
+    first, _ = window(as_of)
+    [(lines, oldest, newest)] = exports.connection.execute(
+        "SELECT count(*) FILTER (WHERE service_date BETWEEN ? AND ?), min(service_date), max(service_date) FROM claims",
+        [as_of.replace(day=1), as_of],
+    ).fetchall()
+    if not lines:
+        exports.last_day  # noqa: B018 - says so if there are no claims at all
+        raise ParameterError(
+            f"there are no claims in {month}: {data} covers {oldest:%Y-%m} to {newest:%Y-%m}; choose a month in it."
+        )
+    gaps = find_gaps(exports, as_of)
+    return Month(
+        month=month,
+        first=first,
+        as_of=as_of,
+        exports=exports,
+        gaps=gaps,
+        courses=cost_courses(exports, as_of, gaps),
+        spend=monthly_spend(exports, first, as_of),
+    )
+
+
+def parse_month(month: str) -> date:
+    """Return the last day of a month written YYYY-MM.
+
+    Raises
+    ------
+    ParameterError
+        If it is not.
+
+    """
+    if not _MONTH.fullmatch(month) or month < "1900":
+        raise ParameterError(f"{month!r} is no month: write it as YYYY-MM, for example 2026-06.")
+    year, number = map(int, month.split("-"))
+    return date(year, number, monthrange(year, number)[1])
+
+
+def summarize(month: Month) -> str:
+    """Return the summary as Markdown: what was read, where the gaps are, what it costs."""
+    return "\n".join(f"- {line}" for line in (_about_input(month), *_about_gaps(month), *_about_courses(month)))
+
+
+def list_limits(month: Month) -> str:
+    """Return, as Markdown, what these figures leave out or assume, given what was missing."""
+    gaps, exports = month.gaps, month.exports
+    lines = [
+        "A directory row is a listing. It does not prove that the provider sees patients there, and a provider "
+        "not seen in claims may simply not have been needed.",
+        "Distances are straight lines between coordinates or centres of ZIP codes, not drives.",
+        "The minimum number of providers is reckoned on the members in these exports; CMS reckons it on Medicare "
+        "beneficiaries of the county (42 CFR 422.116(e)).",
+        "Costs count the deductible and the out-of-pocket maximum from the visits of a course alone: other claims "
+        "of the member are not counted, so member shares are upper bounds.",
+        "The SCA rate is the agreed rate where an agreement was approved, else the usual charge, which is the most "
+        "a provider can ask in a true gap: the plan's SCA cost is then an upper bound, not an estimate of a deal.",
+        "Providers are assumed to collect all that members owe.",
+    ]
+    if gaps.members_not_placed:
+        lines.append(
+            f"{gaps.members_not_placed:,} of {gaps.members:,} members could not be placed in a county of known type "
+            "and are in no row of the gap table."
+        )
+    if gaps.rows_not_placed:
+        lines.append(f"{gaps.rows_not_placed:,} active directory rows have no known place and are in range of nobody.")
+    effects = {
+        "members": "members are those seen in claims; people without claims are left out",
+        "benefits": "no course of treatment can be costed",
+        "fees": "there is no in-network rate, so no course of treatment can be costed",
+        "agreements": "no agreed rates; every SCA is reckoned at the usual charge",
+    }
+    lines += [f"No `{t}` in these exports: {effects[t]}." for t in exports.missing if t in effects]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def withhold_small_cells(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Blank the figures of counties with fewer than ``SMALL_CELL`` members; the status stays."""
+    small = gaps["members"] < SMALL_CELL
+    shown = gaps.astype({"members": "Int64", "share_within": "Float64", "nearest_miles": "Float64"})
+    shown.loc[small, ["members", "share_within", "nearest_miles", "required_providers"]] = pd.NA
+    shown.loc[small, "reason"] = f"fewer than {SMALL_CELL} members: figures withheld"
+    return shown
+
+
+def _about_input(month: Month) -> str:
+    files = month.exports.files
+    read, aside = int(files["rows_read"].sum()), int(files["set_aside"].sum())
+    return (
+        f"**Input.** {read:,} rows were read from {len(files)} files: {read - aside:,} accepted, {aside:,} set "
+        f"aside with a reason each ({aside / read:.2%})."
+    )
+
+
+def _about_gaps(month: Month) -> list[str]:
+    table = month.gaps.table
+    if table.empty:
+        return ["**Gaps.** No member could be placed in a county, so the gap table is empty."]
+    failing = table[table["status"] != "met"]
+    words = {"no_provider": "no usable provider in range", "too_far": "too far for too many members"}
+    words |= {"too_few": "too few providers", "closed": "enough only if closed panels counted"}
+    parts = [f"{n} {words[s]}" for s, n in failing["status"].value_counts().sort_index().items()]
+    lines = [
+        f"**Gaps.** {len(table) - len(failing)} of {len(table)} county-specialty cells "
+        f"({table['county_fips'].nunique()} counties, {table['specialty'].nunique()} specialties) meet the standard"
+        + (f"; {len(failing)} do not: {', '.join(parts)}." if parts else ".")
+    ]
+    shown = failing[failing["members"] >= SMALL_CELL].sort_values(
+        ["members", "county", "specialty"], ascending=[False, True, True]
+    )
+    if len(shown):
+        worst = "; ".join(f"{r.specialty} in {r.county} ({r.members:,} members)" for r in shown.head(3).itertuples())
+        lines.append(f"**Most members affected.** {worst}.")
+    unseen = table[(table["accepting"] > 0) & (table["seen_in_claims"] == 0) & (table["status"] == "met")]
+    if len(unseen):
+        lines.append(
+            f"**On paper only?** In {len(unseen)} of the cells that meet the standard, none of the providers in range "
+            "was seen in twelve months of claims. That is a reason to call them, no proof of a gap."
+        )
+    return lines
+
+
+def _about_courses(month: Month) -> list[str]:
+    spend, courses = month.spend, month.courses
+    out = spend[spend["is_out_of_network"]]
+    billed, paid = (sum(out[c].dropna(), start=0) for c in ("billed", "paid"))
+    in_gap = int((courses["gap_status"].fillna("met") != "met").sum())
+    lines = [
+        f"**Out of network.** ${billed:,.2f} billed and ${paid:,.2f} paid by the plan on paid OON lines of the twelve "
+        f"months; {len(courses)} OON courses of treatment, {in_gap} of them in a county and specialty with a gap."
+    ]
+    costed = courses[courses["not_costed"].isna()]
+    if costed.empty:
+        reasons = courses["not_costed"].value_counts()
+        why = f": {reasons.index[0]}" if len(reasons) else ""
+        return [*lines, f"**Costs.** No course could be costed{why}."]
+    totals = {c: sum(costed[c], start=0) for c in costed if c.startswith(("plan_paid", "member_total"))}
+    member, plan = totals["member_total_out_of_network"], totals["plan_paid_out_of_network"]
+    agreed = int((costed["sca_rate_basis"] == "agreed_rate").sum())
+    lines.append(
+        f"**Costs.** {len(costed)} of {len(courses)} courses could be costed. OON, their members owe ${member:,.2f} "
+        f"and the plan pays ${plan:,.2f}. Under SCAs they would owe ${totals['member_total_in_network']:,.2f} at the "
+        f"in-network rate and ${totals['member_total_sca']:,.2f} at the rate assumed, and the plan would pay "
+        f"${totals['plan_paid_in_network'] - plan:,.2f} to ${totals['plan_paid_sca'] - plan:,.2f} more. The rate "
+        f"assumed is the agreed one for {agreed} courses and the usual charge, the ceiling, for the others."
+    )
+    return lines

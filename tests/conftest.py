@@ -1,0 +1,43 @@
+"""What several tests share: the committed sample, its month, the fetched exports, a real browser."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from sca_analysis.monthly import Month, analyse_month
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def june() -> Month:
+    """The last month of the committed sample, analysed."""
+    return analyse_month(SAMPLE, "2026-06")
+
+
+@pytest.fixture(scope="session")
+def shared_exports() -> Path:
+    """The folder of real export files, which is never part of the project."""
+    if not (SHARED / "exports").is_dir():
+        pytest.skip("the real export files (../shared/exports) are not here")
+    return SHARED / "exports"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, headless, with background networking off."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no Chromium: install Debian's package `chromium` to run the browser tests")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium, args=[*arguments, "--disable-sync", "--no-first-run"]
+        )
+        yield launched
+        launched.close()
