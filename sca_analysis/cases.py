@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from sca_analysis import costs
-from sca_analysis.amounts import cents, money
-from sca_analysis.claims import service_lines, window
+from sca_analysis.amounts import MONEY, cents, money
+from sca_analysis.claims import in_span, service_lines, window
 from sca_analysis.exports import Exports, to_pandas
-from sca_analysis.gaps import Gaps, last_homes
+from sca_analysis.gaps import Gaps, homes_on
+from sca_analysis.medicare import percent_of_medicare
 from sca_analysis.standards import specialty_of
 from sca_analysis.tables import COURSES
 
@@ -36,7 +37,11 @@ class Collection:
 
 
 def cost_courses(
-    exports: Exports, as_of: date, gaps: Gaps | None = None, collection: Collection | None = None
+    exports: Exports,
+    as_of: date,
+    gaps: Gaps | None = None,
+    collection: Collection | None = None,
+    rate_share: Decimal = Decimal(1),
 ) -> pd.DataFrame:
     """Return every OON course of treatment of the twelve months with its costs.
 
@@ -48,6 +53,9 @@ def cost_courses(
     gaps : Gaps, optional
         Gives each course the status of its county and specialty.
     collection : Collection, optional
+    rate_share : Decimal
+        Where no rate was agreed: how far the SCA rate lies on the way from the in-network rate (0)
+        to the usual charge (1).
 
     Returns
     -------
@@ -58,17 +66,23 @@ def cost_courses(
     -----
     A visit is a day with a service; reversed lines are left out, and a denied line is allowed
     nothing OON. OON allowed is the claim's or, where blank, that of ``fees``. The SCA rate is the
-    agreed rate where an agreement was approved (its dates and sessions hold) and else the usual
-    charge, the ceiling in a true gap (S2), as if an SCA had covered every visit. Deductibles and
-    maxima count this course's visits since the plan year began; other claims of the member are
-    not counted, so member shares are upper bounds early in the year.
+    agreed rate where an approved agreement was in force in the twelve months: then visits outside
+    its dates or past its sessions are OON, and other procedures within it are at the usual charge.
+    Without one it is the usual charge, the ceiling in a true gap (S2), as if an SCA had covered
+    every visit. Deductibles and maxima count this course's visits since the plan year began; other
+    claims of the member are not counted, so member shares are upper bounds early in the year.
 
     """
     first, last = window(as_of)
-    visits = _find_visits(exports, window(first)[0], last)
+    approved = _approved(exports, window(first)[0], last)
+    visits = _find_visits(exports, approved, _begin_history(approved, first), last)
     in_window = visits["service_date"] >= pd.Timestamp(first)
     courses = _describe(exports, visits[in_window], gaps)
-    visits = visits.merge(courses[[*COURSE, "course_id"]], on=COURSE, how="inner", validate="m:1")
+    courses["sca_rate_basis"] = np.where(_has_agreement(courses, approved, first), "agreed_rate", "usual_charge")
+    mine = courses[[*COURSE, "course_id", "sca_rate_basis"]]
+    visits = visits.merge(mine, on=COURSE, how="inner", validate="m:1")
+    visits["covered"] = _cover(visits, approved)
+    visits["sca_allowed"] = _between(visits, rate_share)
     costed = _split(exports, visits, first, collection or Collection())
     courses = courses.merge(costed, on="course_id", how="left", validate="1:1")
     return courses[list(COURSES.names)]
@@ -86,20 +100,117 @@ def summarize_specialties(courses: pd.DataFrame) -> pd.DataFrame:
     amounts = [c for c in courses.columns if c.startswith(_PARTS)]
     grouped = courses.assign(costed=courses["not_costed"].isna()).groupby("specialty", as_index=False)
     summary = grouped.agg(courses=("course_id", "count"), costed=("costed", "sum"), visits=("visits", "sum"))
-    sums = grouped[["billed", *amounts]].sum()
+    sums = grouped[["billed", *amounts]].sum(min_count=1)  # blank, not zero, where no course is costed
+    sums = sums.astype(dict.fromkeys(["billed", *amounts], MONEY))  # Arrow's sums are too wide to be subtracted
     return summary.merge(sums, on="specialty", how="left", validate="1:1").sort_values(
         ["billed", "specialty"], ascending=[False, True], ignore_index=True
     )
 
 
-def _find_visits(exports: Exports, first: date, last: date) -> pd.DataFrame:
+def range_specialties(exports: Exports, as_of: date) -> pd.DataFrame:
+    """Return what SCAs would change for plan and members by specialty, as P10, P50 and P90.
+
+    Returns
+    -------
+    DataFrame
+        specialty, courses, costed, billed, and plan_change and member_change at p10, p50 and p90:
+        SCA less OON. [USD, exact]; the specialty "all" last.
+
+    Notes
+    -----
+    Where no rate was agreed, it is uniform between the in-network rate and the usual charge, at the
+    same point for all courses. The totals rise with the rate, so their percentiles are the totals
+    at 10%, 50% and 90% of the way. Rates that move apart from course to course would give a narrower
+    range; the assumption errs on the wide side.
+
+    """
+    parts = []
+    for percent in (10, 50, 90):
+        courses = cost_courses(exports, as_of, rate_share=Decimal(percent) / 100)
+        everything = pd.concat([summarize_specialties(courses), _summarize_all(courses)], ignore_index=True)
+        for party, total in (("plan", "plan_paid"), ("member", "member_total")):
+            change = everything[f"{total}_sca"] - everything[f"{total}_out_of_network"]
+            parts.append(change.rename(f"{party}_change_p{percent}"))
+    named = everything[["specialty", "courses", "costed", "billed"]]
+    return pd.concat([named, *sorted(parts, key=lambda p: str(p.name).startswith("member"))], axis=1)
+
+
+def rate_procedures(exports: Exports, as_of: date) -> pd.DataFrame:
+    """Return the fees of the procedures billed OON in the twelve months, each as a percentage of Medicare's.
+
+    Returns
+    -------
+    DataFrame
+        procedure_code, lines, billed [USD], medicare_rate, then in_network_rate, out_of_network_allowed
+        and usual_charge, each [USD a unit] with its percent_of_medicare [%]; most billed first. Blank
+        where the fee table says nothing.
+
+    """
+    first, last = window(as_of)
+    lines = service_lines(exports, first, last).filter(
+        nw.col("is_out_of_network"), nw.col("claim_status") != "reversed"
+    )
+    billed = to_pandas(lines.group_by("procedure_code").agg(lines=nw.len(), billed=nw.col("billed_amount").sum()))
+    fees = exports.frame("fees")
+    fees = fees[fees["locality"].isna()].drop(columns="locality")
+    table = billed.merge(fees, on="procedure_code", how="left", validate="1:1")
+    for rate in ("in_network_rate", "out_of_network_allowed", "usual_charge"):
+        pairs = zip(table[rate], table["medicare_rate"], strict=True)
+        percent = [None if pd.isna(r) or pd.isna(m) else percent_of_medicare(r, m) for r, m in pairs]
+        table.insert(table.columns.get_loc(rate) + 1, f"{rate}_percent_of_medicare", percent)
+    return table.sort_values(["billed", "procedure_code"], ascending=[False, True], ignore_index=True)
+
+
+def _summarize_all(courses: pd.DataFrame) -> pd.DataFrame:
+    """Return the totals over all specialties as one row."""
+    return summarize_specialties(courses.assign(specialty="all"))
+
+
+def _between(visits: pd.DataFrame, share: Decimal) -> pd.Series:
+    """Return the SCA amounts with the rate ``share`` of the way up from the in-network rate, where none was agreed."""
+    low, high = visits["in_network_allowed"], visits["sca_allowed"]
+    moves = (visits["sca_rate_basis"] == "usual_charge") & (low < high).fillna(False)
+    if share == 1 or not moves.any():
+        return high
+    from_, to = cents(low[moves]), cents(high[moves])
+    part = costs.scale(share, 6, "rate share")
+    moved = money(from_ + ((to - from_) * part + costs.MILLION // 2) // costs.MILLION)
+    between = high.copy()
+    between[moves] = moved.to_numpy()
+    return between
+
+
+def _approved(exports: Exports, first: date, last: date) -> pd.DataFrame:
+    """Return the approved agreements with a rate that were in force on some day of a period."""
+    return to_pandas(
+        exports.table("agreements")
+        .filter(
+            nw.col("decision") == "approved",
+            ~nw.col("agreed_rate").is_null(),
+            nw.col("effective_date").is_null() | (nw.col("effective_date") <= last),
+            nw.col("expiry_date").is_null() | (nw.col("expiry_date") >= first),
+        )
+        .select(*COURSE, "case_id", "sessions_authorized", "effective_date", "expiry_date")
+        .sort("case_id")
+    )
+
+
+def _begin_history(approved: pd.DataFrame, first: date) -> date:
+    """Return the day from which visits count: towards accumulators a year back, or towards sessions."""
+    limited = approved["sessions_authorized"].notna()
+    begun = approved.loc[limited, "effective_date"].fillna(pd.Timestamp(1900, 1, 1)).min()
+    plan_year = window(first)[0]
+    return plan_year if pd.isna(begun) else min(plan_year, begun.date())
+
+
+def _find_visits(exports: Exports, approved: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     """Return the OON visits of a period with billed and allowed amounts of each arrangement."""
     lines = service_lines(exports, first, last).filter(
         nw.col("is_out_of_network"), nw.col("claim_status") != "reversed"
     )
     fees = exports.table("fees").filter(nw.col("locality").is_null()).drop("locality")
     lines = lines.join(fees, on="procedure_code", how="left")
-    lines = _join_agreements(exports, lines)
+    lines = _join_agreements(exports, lines, approved["case_id"].tolist())
     billed, units = nw.col("billed_amount"), nw.col("units")
     claimed = nw.when(nw.col("claim_status") == "denied").then(nw.lit(0)).otherwise(nw.col("allowed_amount"))
     rated = {
@@ -112,17 +223,16 @@ def _find_visits(exports: Exports, first: date, last: date) -> pd.DataFrame:
         **{
             n: nw.when(rate < billed).then(rate.round(2)).when(rate >= billed).then(billed).cast(nw.Decimal(18, 2))
             for n, rate in rated.items()
-        }
+        },
+        is_unusable=(units <= 0)
+        | (billed < 0)
+        | nw.any_horizontal(*(r < 0 for r in rated.values()), ignore_nulls=True),
     )
     visits = lines.group_by(*COURSE, "service_date").agg(
         billed=billed.sum(),
-        units=units.sum(),
         **{n: nw.col(n).sum() for n in _ALLOWED},
-        **{f"unrated_{n}": nw.col(n).is_null().sum() for n in _ALLOWED},
-        unrated_procedure=nw.when(nw.col("in_network_allowed").is_null())
-        .then(nw.col("procedure_code"))
-        .otherwise(None)
-        .min(),
+        **{f"unrated_{n}": nw.when(nw.col(n).is_null()).then(nw.col("procedure_code")).min() for n in _ALLOWED},
+        is_unusable=nw.col("is_unusable").any(),
         taxonomy_code=nw.col("taxonomy_code").max(),
         network_id=nw.col("network_id").max(),
         case_id=nw.col("case_id").max(),
@@ -130,30 +240,40 @@ def _find_visits(exports: Exports, first: date, last: date) -> pd.DataFrame:
     return to_pandas(visits.sort(*COURSE, "service_date"))
 
 
-def _join_agreements(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Add the agreement of member and provider, and its rate where it names the procedure or none."""
-    approved = _approved(exports).select(*COURSE, "case_id", "agreed_rate", agreed_procedure="procedure_code")
-    joined = lines.join(approved, on=COURSE, how="left")
-    agreed = nw.col("agreed_procedure").is_null() | (nw.col("agreed_procedure") == nw.col("procedure_code"))
-    return joined.with_columns(agreed_rate=nw.when(agreed).then(nw.col("agreed_rate")))
+def _join_agreements(exports: Exports, lines: nw.LazyFrame[Any], cases: list[str]) -> nw.LazyFrame[Any]:
+    """Add the agreement in force on the day of each line, and its rate where it names the procedure or none.
 
-
-def _approved(exports: Exports) -> nw.LazyFrame[Any]:
-    """Return the approved agreement of each member and provider that began last."""
-    return (
+    Of several in force, one that names the procedure comes first, then the one that began last.
+    """
+    service = [*COURSE, "service_date", "procedure_code"]
+    terms = (
         exports.table("agreements")
-        .filter(nw.col("decision") == "approved", ~nw.col("agreed_rate").is_null())
-        .unique(COURSE, keep="last", order_by=["effective_date", "case_id"])
-        .select(
-            *COURSE,
-            "case_id",
-            "procedure_code",
-            "agreed_rate",
-            "sessions_authorized",
-            "effective_date",
-            "expiry_date",
-        )
+        .filter(nw.col("case_id").is_in(cases))
+        .select(*COURSE, "case_id", "agreed_rate", "effective_date", "expiry_date", agreed_procedure="procedure_code")
     )
+    in_force = (
+        exports.table("claims")
+        .select(*service)
+        .join(terms, on=COURSE, how="inner")
+        .filter(in_span(nw.col("service_date"), "effective_date", "expiry_date"))
+        .with_columns(
+            fit=nw.when(nw.col("agreed_procedure") == nw.col("procedure_code"))
+            .then(nw.lit(2))
+            .when(nw.col("agreed_procedure").is_null())
+            .then(nw.lit(1))
+            .otherwise(nw.lit(0))
+        )
+        .unique(service, keep="last", order_by=["fit", "effective_date", "case_id"])
+        .select(*service, "case_id", agreed_rate=nw.when(nw.col("fit") > 0).then(nw.col("agreed_rate")))
+    )
+    return lines.join(in_force, on=service, how="left")
+
+
+def _has_agreement(courses: pd.DataFrame, approved: pd.DataFrame, first: date) -> npt.NDArray[np.bool_]:
+    """Tell which courses had an approved agreement in force on some day of the twelve months."""
+    recent = approved[approved["expiry_date"].isna() | (approved["expiry_date"] >= pd.Timestamp(first))]
+    pairs = set(recent[COURSE].itertuples(index=False, name=None))
+    return np.array([pair in pairs for pair in courses[COURSE].itertuples(index=False, name=None)], dtype=np.bool_)
 
 
 def _describe(exports: Exports, visits: pd.DataFrame, gaps: Gaps | None) -> pd.DataFrame:
@@ -165,12 +285,10 @@ def _describe(exports: Exports, visits: pd.DataFrame, gaps: Gaps | None) -> pd.D
         visits=("service_date", "count"),
         taxonomy_code=("taxonomy_code", "max"),
         network_id=("network_id", "last"),
-        case_id=("case_id", "last"),
     ).merge(grouped[["billed"]].sum(), on=COURSE, how="left", validate="1:1")
     courses["specialty"] = specialty_of(courses.pop("taxonomy_code")).fillna("not in the standard")
-    courses["sca_rate_basis"] = np.where(courses.pop("case_id").isna(), "usual_charge", "agreed_rate")
-    homes = last_homes(exports)[["member_id", "county_fips"]]
-    courses = courses.merge(homes, on="member_id", how="left", validate="m:1")
+    last_visits = courses[["member_id"]].assign(day=courses["last_visit_date"])
+    courses["county_fips"] = homes_on(exports, last_visits)["county_fips"]
     status = {} if gaps is None else gaps.table.set_index(["county_fips", "specialty"])["status"].to_dict()
     courses["gap_status"] = [status.get(k) for k in zip(courses["county_fips"], courses["specialty"], strict=True)]
     courses = courses.sort_values(["billed", *COURSE], ascending=[False, True, True], ignore_index=True)
@@ -182,86 +300,99 @@ def _split(exports: Exports, visits: pd.DataFrame, first: date, collection: Coll
     """Return the nine cost columns of each course, or why there are none."""
     benefits = exports.frame("benefits")
     visits["benefits_row"], visits["plan_year"] = _find_benefits(visits, benefits)
-    reasons = _why_not_costed(visits, "benefits" in exports.missing)
+    # a network and plan year is a case of its own: its benefits are its own, its accumulators begin at
+    # zero; one without a visit in the twelve months changes nothing in them
+    case = ["course_id", "benefits_row", "plan_year"]
+    in_window = visits["service_date"] >= pd.Timestamp(first)
+    visits = visits[in_window.groupby([visits[c] for c in case]).transform("any")]
+    reasons = _why_not_costed(visits, benefits, "benefits" in exports.missing)
     visits = visits[~visits["course_id"].isin(reasons.index)].reset_index(drop=True)
     uncosted = reasons.rename("not_costed").rename_axis("course_id").reset_index()
     columns = [f"{part}_{a}" for part in _PARTS for a in costs.ARRANGEMENTS]
     if visits.empty:
         return uncosted.reindex(columns=["course_id", *columns, "not_costed"])
-    visits["covered"] = _cover(exports, visits)
-    # a network and plan year is a case of its own: its benefits are its own, its accumulators begin at zero
-    group = visits.groupby(["course_id", "benefits_row", "plan_year"], sort=True)
+    group = visits.groupby(case, sort=True)
     at = group.ngroup().to_numpy(), group.cumcount().to_numpy()
     cases = _as_cases(visits, benefits, at, collection)
     inside = _by_visit(at, (visits["service_date"] >= pd.Timestamp(first)).to_numpy())
-    totals: dict[str, npt.NDArray[np.int64]] = {}
+    course_of = group["course_id"].first().to_numpy()
+    dollars: dict[str, pd.Series] = {}
     for arrangement, split in costs.compare_arrangements(cases).items():
         part = costs.select_visits(cases, split, inside)
-        totals[f"plan_paid_{arrangement}"] = part.plan_paid.sum(axis=1)
-        totals[f"member_total_{arrangement}"] = part.member_total
-        totals[f"provider_net_{arrangement}"] = part.provider_net
-    summed = pd.DataFrame(totals).groupby(group["course_id"].first().to_numpy()).sum()
-    dollars = pd.DataFrame({n: money(summed[n].to_numpy()) for n in columns})
-    dollars.insert(0, "course_id", summed.index)
-    return pd.concat([dollars, uncosted], ignore_index=True)
+        parts = {"plan": part.plan_paid, "share": part.member_cost_share, "bill": part.balance_bill}
+        summed = pd.DataFrame({n: p.sum(axis=1) for n, p in parts.items()}).groupby(course_of).sum()
+        dollars[f"plan_paid_{arrangement}"] = money(summed["plan"].to_numpy())
+        dollars[f"member_total_{arrangement}"] = money((summed["share"] + summed["bill"]).to_numpy())
+        dollars[f"provider_net_{arrangement}"] = money(_net(summed, collection))
+    costed = pd.DataFrame(dollars)[columns].assign(course_id=np.unique(course_of))
+    return pd.concat([costed, uncosted], ignore_index=True)
+
+
+def _net(summed: pd.DataFrame, collection: Collection) -> npt.NDArray[np.int64]:
+    """Return what reaches the provider of each course, rounded half up once [cents]."""
+    share, bill = (costs.scale(c, 6, "collection rate") for c in (collection.cost_share, collection.balance_bill))
+    # Python integers: a total times ppm may not fit 64 bits
+    collected = summed["share"].astype(object) * share + summed["bill"].astype(object) * bill
+    rounded = (collected + costs.MILLION // 2) // costs.MILLION
+    net: npt.NDArray[np.int64] = summed["plan"].to_numpy() + rounded.to_numpy(dtype=np.int64)
+    return net
 
 
 def _find_benefits(visits: pd.DataFrame, benefits: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Return the row of ``benefits`` for each visit (-1 = none) and the plan year it lies in.
 
     A row of the member's network and the visit's plan year comes first, then one with a blank
-    plan year, then those with a blank network.
+    plan year, then those with a blank network. The plan year is reckoned from each row's start.
     """
-    rows = {
-        (
-            row.network_id if pd.notna(row.network_id) else None,
-            row.plan_year if pd.notna(row.plan_year) else None,
-        ): i
-        for i, row in enumerate(benefits.itertuples(index=False))
-    }
-    starts = {k[0]: int(benefits["plan_year_start"].iloc[i].replace("-", "")) for k, i in reversed(rows.items())}
-    networks = [n if pd.notna(n) else None for n in visits["network_id"]]
-    start = np.array([starts.get(n, starts.get(None, 101)) for n in networks], dtype=np.int64)
-    years = costs.plan_years(visits["service_date"].to_numpy(dtype="datetime64[D]"), start)
-    found = [
-        next((rows[k] for k in ((n, y), (n, None), (None, y), (None, None)) if k in rows), -1)
-        for n, y in zip(networks, years.tolist(), strict=True)
-    ]
-    return pd.Series(found, index=visits.index, dtype="int64"), pd.Series(years, index=visits.index)
+    dates = visits["service_date"].to_numpy(dtype="datetime64[D]")
+    networks = visits["network_id"].to_numpy(dtype=object, na_value=None)
+    found = np.full(len(visits), -1, dtype=np.int64)
+    years = costs.plan_years(dates, np.array(101))
+    # from the least to the most fitting row, so that the last to fit counts
+    for row in benefits.sort_values(["network_id", "plan_year"], na_position="first").itertuples():
+        year = costs.plan_years(dates, np.array(int(row.plan_year_start.replace("-", ""))))
+        fits = (networks == row.network_id) | pd.isna(row.network_id)
+        if pd.notna(row.plan_year):
+            fits &= year == row.plan_year
+        found[fits], years[fits] = row.Index, year[fits]
+    return pd.Series(found, index=visits.index), pd.Series(years, index=visits.index)
 
 
-def _why_not_costed(visits: pd.DataFrame, no_file: bool) -> pd.Series:
-    """Return a reason by course_id for the courses that cannot be costed."""
+def _why_not_costed(visits: pd.DataFrame, benefits: pd.DataFrame, no_file: bool) -> pd.Series:
+    """Return a reason by course_id for the courses that cannot be costed; the last found counts."""
+    row = visits["benefits_row"].to_numpy()
+    has_oon = np.append(_has_oon(benefits), True)[row]  # row -1, none, takes what is appended
     lacking = pd.Series(pd.NA, index=visits.index, dtype="string")
-    for column, words in (
-        ("unrated_in_network_allowed", "in-network rate"),
-        ("unrated_out_of_network_allowed", "OON allowed amount"),
+    for tier, words, amount, is_needed in (
+        ("in_network", "in-network", "rate", True),
+        ("out_of_network", "OON", "allowed amount", has_oon),
     ):
-        no_rate = visits[column] > 0
-        lacking[no_rate] = f"no {words} for procedure " + visits.loc[no_rate, "unrated_procedure"].fillna("(blank)")
-    lacking[visits["benefits_row"] < 0] = (
+        procedure = visits[f"unrated_{tier}_allowed"]
+        no_rate = procedure.notna() & is_needed
+        lacking[no_rate] = f"no {words} {amount} for procedure " + procedure[no_rate].astype("string")
+        no_share = benefits[[f"{tier}_coinsurance", f"{tier}_copay"]].isna().all(axis=1).to_numpy(dtype=np.bool_)
+        lacking[np.append(no_share, False)[row] & is_needed] = f"no {words} coinsurance or copay in benefits"
+    lacking[visits["is_unusable"]] = "a line has a negative amount, or units that are not above zero"
+    lacking[row < 0] = (
         "no benefits in these exports" if no_file else "no benefits for the member's network and plan year"
     )
     return lacking.dropna().groupby(visits["course_id"]).first()
 
 
-def _cover(exports: Exports, visits: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell which visits the approved agreement covers; without one, as if an SCA covered all."""
-    approved = to_pandas(_approved(exports))
-    terms = visits.merge(approved, on=COURSE, how="left", validate="m:1").groupby("course_id", sort=True)
-    at = terms.ngroup().to_numpy(), terms.cumcount().to_numpy()
-    first = terms[["effective_date", "expiry_date", "sessions_authorized"]].first()
-    sessions = first["sessions_authorized"].fillna(costs.NO_LIMIT).to_numpy(dtype=np.int64)
-    dates = _by_visit(at, visits["service_date"].to_numpy(dtype="datetime64[D]"))
-    covered = costs.cover_visits(
-        _by_visit(at, np.ones(len(visits), dtype=np.bool_)),
-        dates,
-        first["effective_date"].to_numpy(dtype="datetime64[D]"),
-        first["expiry_date"].to_numpy(dtype="datetime64[D]"),
-        sessions,
-    )
-    flags: npt.NDArray[np.bool_] = covered[at]
+def _has_oon(benefits: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows have OON benefits: any OON column filled, but for the flag, which has a default."""
+    out = [c for c in benefits.columns if c.startswith("out_of_network") and not c.endswith("deductible_applies")]
+    flags: npt.NDArray[np.bool_] = benefits[out].notna().any(axis=1).to_numpy(dtype=np.bool_)
     return flags
+
+
+def _cover(visits: pd.DataFrame, approved: pd.DataFrame) -> pd.Series:
+    """Tell which visits an agreement covers; in a course without one, as if an SCA covered all."""
+    limits = approved.set_index("case_id")["sessions_authorized"]
+    sessions = limits.reindex(visits["case_id"]).fillna(costs.NO_LIMIT).to_numpy(dtype=np.int64)
+    number = visits.groupby([*COURSE, "case_id"]).cumcount()
+    is_within = visits["case_id"].notna() & (number < sessions)
+    return (visits["sca_rate_basis"] == "usual_charge") | is_within
 
 
 def _as_cases(
@@ -279,7 +410,6 @@ def _as_cases(
     def share(value: Decimal) -> npt.NDArray[np.int64]:
         return np.full(n, costs.scale(value, 6, "collection rate"), dtype=np.int64)
 
-    out = [c for c in benefits.columns if c.startswith("out_of_network") and not c.endswith("deductible_applies")]
     return costs.Cases(
         visit=_by_visit(at, np.ones(len(visits), dtype=np.bool_)),
         plan_year=_by_visit(at, visits["plan_year"].to_numpy()),
@@ -291,7 +421,7 @@ def _as_cases(
         sca_allowed=_by_visit(at, cents(visits["sca_allowed"])),
         in_network=_as_tier(mine, "in_network"),
         out_of_network=_as_tier(mine, "out_of_network"),
-        has_out_of_network=mine[out].notna().any(axis=1).to_numpy(),
+        has_out_of_network=_has_oon(mine),
         cost_share_collected=share(collection.cost_share),
         balance_bill_collected=share(collection.balance_bill),
         charge=np.zeros(n, dtype=np.int64),

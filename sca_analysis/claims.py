@@ -19,6 +19,8 @@ LINE = ["claim_id", "line_number"]
 def window(as_of: date, months: int = 12) -> tuple[date, date]:
     """Return the first and last day of the months that end on ``as_of``, both included."""
     before = pd.Timestamp(as_of) - pd.DateOffset(months=months)
+    if pd.Timestamp(as_of).is_month_end:
+        before += pd.offsets.MonthEnd(0)  # whole months: a year to 28 February may follow a 29 February
     return (before + pd.Timedelta(days=1)).date(), as_of
 
 
@@ -150,8 +152,8 @@ def monthly_spend(exports: Exports, first: date, last: date) -> pd.DataFrame:
     -------
     DataFrame
         month (first day), specialty ("not in the standard" where the taxonomy code says none),
-        is_out_of_network, lines, members, billed, paid [USD, exact]. Paid lines only: denied and
-        reversed lines cost nothing.
+        is_out_of_network, lines, billed, paid [USD, exact; paid is blank where no line says it].
+        Paid lines only: denied and reversed lines cost nothing.
 
     """
     grouped = to_pandas(
@@ -163,9 +165,12 @@ def monthly_spend(exports: Exports, first: date, last: date) -> pd.DataFrame:
             lines=nw.len(),
             billed=nw.col("billed_amount").sum(),
             paid=nw.col("paid_amount").sum(),
+            known=nw.col("paid_amount").count(),
         )
     )
     grouped["specialty"] = specialty_of(grouped["taxonomy_code"]).fillna("not in the standard")
     grouped["month"] = pd.to_datetime(grouped["month"])
     keys = ["month", "specialty", "is_out_of_network"]
-    return grouped.groupby(keys, as_index=False)[["lines", "billed", "paid"]].sum().sort_values(keys, ignore_index=True)
+    added = grouped.groupby(keys, as_index=False)[["lines", "billed", "paid", "known"]].sum()
+    added["paid"] = added["paid"].where(added.pop("known") > 0)  # what no line says is unknown, not zero
+    return added.sort_values(keys, ignore_index=True)

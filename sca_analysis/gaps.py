@@ -5,15 +5,17 @@ standard (42 CFR 422.116). Out: the gap table, one row a county and specialty of
 also where nobody is listed. Members are grouped by place first, so cost grows with places.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.spatial import cKDTree
 
 from sca_analysis import places
 from sca_analysis.claims import in_span, window
@@ -22,6 +24,7 @@ from sca_analysis.standards import load_counties, load_standards, required_provi
 from sca_analysis.tables import GAPS
 
 Flags = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 
 STATUSES = ("met", "closed", "no_provider", "too_far", "too_few")
 _VECTOR = ["x", "y", "z"]  # of a place on the unit sphere
@@ -75,10 +78,18 @@ def find_gaps(exports: Exports, as_of: date) -> Gaps:
     members = place_members(exports, as_of)
     members = members.merge(counties, on="county_fips", how="left", validate="m:1")
     is_placed = members["county_type"].notna() & members["latitude"].notna()
-    homes = members[is_placed].reset_index(drop=True)
     rows = active_rows(exports, as_of)
     rows["is_seen"] = rows["npi"].isin(seen_providers(exports, as_of))
-    counted = [_count_row(*part) for part in _county_by_specialty(homes, rows, standard)]
+    networks = [_none(n) for n in members["network_id"].unique()]
+    by_specialty = dict(tuple(rows.groupby("specialty")))
+    # also where nobody is listed
+    listings = {s: _list_active(by_specialty.get(s, rows[:0]), networks) for s in standard["specialty"].unique()}
+    lines = {t: part.sort_values("specialty").to_dict("records") for t, part in standard.groupby("county_type")}
+    counted = [
+        _count_row(county, listings[line["specialty"]], line)
+        for county in _group_homes(members[is_placed])
+        for line in lines.get(county.county_type, [])
+    ]
     # a standard may set no minimum number, and there may be no nearest row: blanks, not floats
     table = pd.DataFrame(counted, columns=list(GAPS.names)).astype(
         {"required_providers": "Int64", "nearest_miles": "Float64"}
@@ -88,7 +99,7 @@ def find_gaps(exports: Exports, as_of: date) -> Gaps:
         as_of=as_of,
         members=int(members["members"].sum()),
         members_not_placed=int(members.loc[~is_placed, "members"].sum()),
-        rows_not_placed=int(rows["latitude"].isna().sum()),
+        rows_not_placed=int(rows.loc[rows["latitude"].isna(), "rows"].sum()),
     )
 
 
@@ -99,7 +110,8 @@ def place_members(exports: Exports, as_of: date) -> pd.DataFrame:
     -------
     DataFrame
         latitude, longitude [degrees], x, y, z (unit sphere), county_fips, network_id, members; one
-        row a place and network. A member with several spans on the day counts once, by the one that began last.
+        row a place and network. A member with several spans on the day counts once, by the one
+        that began last.
         Coordinates come from the export or else the centre of the ZIP; the county from the export
         or else the ZIP or else, without either, the ZIP nearest to the coordinates.
 
@@ -108,7 +120,7 @@ def place_members(exports: Exports, as_of: date) -> pd.DataFrame:
     grouped = to_pandas(
         exports.table("members")
         .filter(in_span(nw.lit(as_of), "effective_date", "termination_date"))
-        .unique(["member_id"], keep="last", order_by=["effective_date", "network_id"])
+        .unique(["member_id"], keep="last", order_by=["effective_date", "network_id", "zip"])
         .group_by(*where)
         .agg(members=nw.len())
         .sort(*where)
@@ -116,30 +128,50 @@ def place_members(exports: Exports, as_of: date) -> pd.DataFrame:
     return _locate(grouped).drop(columns="zip")
 
 
-def last_homes(exports: Exports) -> pd.DataFrame:
-    """Return member_id, place and county_fips of every member, by the coverage span that began last."""
-    return _locate(
-        to_pandas(
-            exports.table("members")
-            .unique(["member_id"], keep="last", order_by=["effective_date", "network_id"])
-            .select("member_id", "zip", "latitude", "longitude", "county_fips")
-            .sort("member_id")
-        )
+def homes_on(exports: Exports, days: pd.DataFrame) -> pd.DataFrame:
+    """Return where members lived, each on a day of its own.
+
+    Parameters
+    ----------
+    exports : Exports
+    days : DataFrame
+        member_id and day, one row a home wanted.
+
+    Returns
+    -------
+    DataFrame
+        The rows of ``days`` with zip, latitude, longitude and county_fips, by the coverage span
+        that began last up to the day or, where none had begun, by the first.
+
+    """
+    members = days["member_id"].unique().tolist()
+    spans = to_pandas(
+        exports.table("members")
+        .filter(nw.col("member_id").is_in(members))
+        .select("member_id", "zip", "latitude", "longitude", "county_fips", "effective_date", "network_id")
+        .sort("effective_date", "network_id", "zip")
     )
+    mine = days.reset_index(names="number").merge(spans, on="member_id", how="left")
+    has_begun = mine["effective_date"].isna() | (mine["effective_date"] <= mine["day"])
+    best_first = pd.concat([mine[has_begun][::-1], mine[~has_begun]])
+    homes = best_first.drop_duplicates("number").set_index("number")[["zip", "latitude", "longitude", "county_fips"]]
+    return days.join(_locate(homes)[list(homes)])
 
 
 def active_rows(exports: Exports, as_of: date) -> pd.DataFrame:
     """Return the directory rows active on a day: npi, network_id, specialty, place, panel.
 
-    ``is_closed`` is True only where the row says that no new patients are taken;
-    ``is_unknown`` where it says nothing, which counts as accepting.
+    Rows that agree in all of these are one, and ``rows`` says how many they were. ``is_closed`` is
+    True only where the row says that no new patients are taken; ``is_unknown`` where it says
+    nothing, which counts as accepting.
     """
+    alike = ["npi", "network_id", "zip", "taxonomy_code", "latitude", "longitude", "accepting_new_patients"]
     rows = to_pandas(
         exports.table("directory")
         .filter(in_span(nw.lit(as_of), "effective_date", "termination_date"))
-        .select("npi", "taxonomy_code", "network_id", "zip", "latitude", "longitude", "accepting_new_patients")
-        .unique()
-        .sort("npi", "network_id", "zip", "taxonomy_code", "latitude", "longitude", "accepting_new_patients")
+        .group_by(*alike)
+        .agg(rows=nw.len())
+        .sort(*alike)
     )
     rows["specialty"] = specialty_of(rows["taxonomy_code"])
     panel = rows.pop("accepting_new_patients")
@@ -155,53 +187,103 @@ def seen_providers(exports: Exports, as_of: date) -> pd.Series:
     return to_pandas(lines.select("provider_npi").unique())["provider_npi"]
 
 
-def _county_by_specialty(
-    homes: pd.DataFrame, rows: pd.DataFrame, standard: pd.DataFrame
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, pd.Series]]:
-    """Yield the homes of a county, the rows of a specialty active for them, and the standard."""
-    by_specialty = dict(tuple(rows.groupby("specialty", sort=True)))
-    nobody = rows.iloc[:0]
-    for _, county in homes.groupby("county_fips", sort=True):
-        networks = county["network_id"].unique()
-        everyone = pd.isna(networks).any()
-        for _, line in standard[standard["county_type"] == county["county_type"].iloc[0]].iterrows():
-            theirs = by_specialty.get(line["specialty"], nobody)
-            if not everyone:
-                theirs = theirs[theirs["network_id"].isna() | theirs["network_id"].isin(networks)]
-            yield county, theirs, line
+@dataclass(frozen=True)
+class _County:
+    """The homes of a county by network (None = blank): places on the unit sphere, and the members at each."""
+
+    fips: str
+    name: str
+    county_type: str
+    homes: dict[str | None, tuple[places.Floats, Integers]]
 
 
-def _count_row(homes: pd.DataFrame, rows: pd.DataFrame, standard: pd.Series) -> tuple[object, ...]:
+@dataclass(frozen=True)
+class _Sites:
+    """The rows of a specialty that are active for the members of one network."""
+
+    active: Integers  # numbers of the rows
+    placed: Integers  # of those, the rows with a known place: one for each point of the tree
+    tree: cKDTree
+    open_tree: cKDTree  # those of the points where the panel is not closed
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The active rows of a specialty, as arrays, and by network of the members those that count for them."""
+
+    npi: Integers  # a number for each provider
+    is_closed: Flags
+    is_unknown: Flags
+    is_seen: Flags
+    sites: dict[str | None, _Sites]
+
+    def count(self, rows: Flags) -> int:
+        """Return the number of distinct providers among some of the rows."""
+        return int(np.count_nonzero(np.bincount(self.npi[rows])))
+
+
+def _group_homes(homes: pd.DataFrame) -> Iterator[_County]:
+    """Yield the counties with their homes, in order of their FIPS codes."""
+    for fips, county in homes.groupby("county_fips", sort=True):
+        first = county.iloc[0]
+        parts = county.groupby("network_id", sort=True, dropna=False)
+        by_network = {_none(k): (part[_VECTOR].to_numpy(), part["members"].to_numpy(np.int64)) for k, part in parts}
+        yield _County(str(fips), f"{first['county_name']}, {first['state']}", first["county_type"], by_network)
+
+
+def _list_active(rows: pd.DataFrame, networks: list[str | None]) -> _Listing:
+    """Return the active rows of a specialty, and which of them count for the members of each network."""
+    points, is_located = rows[_VECTOR].to_numpy(), rows["latitude"].notna().to_numpy()
+    is_closed = rows["is_closed"].to_numpy()
+    theirs = rows["network_id"].to_numpy(dtype=object)
+    sites = {}
+    for network in networks:
+        # a blank on either side matches
+        is_active = pd.isna(theirs) | (theirs == network) | np.full(len(rows), network is None)
+        placed = np.flatnonzero(is_active & is_located)
+        is_open = ~is_closed[placed]
+        trees = cKDTree(points[placed]), cKDTree(points[placed[is_open]])
+        sites[network] = _Sites(np.flatnonzero(is_active), placed, *trees)
+    is_unknown, is_seen = rows["is_unknown"].to_numpy(), rows["is_seen"].to_numpy()
+    return _Listing(pd.factorize(rows["npi"])[0], is_closed, is_unknown, is_seen, sites)
+
+
+def _none(network: str | None) -> str | None:
+    """Return None for a blank of any kind: NaN and NA do not equal themselves as keys."""
+    return None if pd.isna(network) else network
+
+
+def _count_row(county: _County, listing: _Listing, standard: dict[Hashable, Any]) -> tuple[object, ...]:
     """Return one row of the gap table."""
     max_miles = float(standard["max_miles"])
-    weights = homes["members"].to_numpy()
+    is_listed, in_range = np.zeros((2, len(listing.npi)), dtype=np.bool_)
+    nearest: list[places.Floats] = []
+    nearest_listed: list[places.Floats] = []
+    for network, (spots, _) in county.homes.items():
+        sites = listing.sites[network]
+        is_listed[sites.active] = True
+        in_range[sites.placed] |= places.within_miles(spots, sites.tree, max_miles)
+        nearest.append(places.nearest_miles(spots, sites.open_tree))
+        nearest_listed.append(places.nearest_miles(spots, sites.tree))
+    weights = np.concatenate([members for _, members in county.homes.values()])
+    miles = np.concatenate(nearest)
     members = int(weights.sum())
-    nearest, nearest_listed = np.full((2, len(homes)), np.inf)
-    in_range = np.zeros(len(rows), dtype=bool)
-    closed, located = rows["is_closed"].to_numpy(), rows["latitude"].notna().to_numpy()
-    for mine, theirs in _by_network(homes, rows):
-        spots, sites = homes.loc[mine, _VECTOR].to_numpy(), rows[_VECTOR].to_numpy()
-        theirs = theirs & located
-        nearest[mine] = places.nearest_miles(spots, sites[theirs & ~closed])
-        nearest_listed[mine] = places.nearest_miles(spots, sites[theirs])
-        in_range[theirs] |= places.within_miles(spots, sites[theirs], max_miles)
-    within = int(weights[nearest <= max_miles].sum())
-    within_listed = int(weights[nearest_listed <= max_miles].sum())
+    within = int(weights[miles <= max_miles].sum())
+    within_listed = int(weights[np.concatenate(nearest_listed) <= max_miles].sum())
+    accepting = in_range & ~listing.is_closed
     counts = {
-        "listed": rows["npi"].nunique(),
-        "in_range": rows.loc[in_range, "npi"].nunique(),
-        "accepting": rows.loc[in_range & ~closed, "npi"].nunique(),
-        "seen_in_claims": rows.loc[in_range & ~closed & rows["is_seen"], "npi"].nunique(),
+        "listed": listing.count(is_listed),
+        "in_range": listing.count(in_range),
+        "accepting": listing.count(accepting),
+        "seen_in_claims": listing.count(accepting & listing.is_seen),
     }
-    unknown = rows.loc[in_range & rows["is_unknown"], "npi"].nunique()
+    unknown = listing.count(in_range & listing.is_unknown)
     needed = required_providers(members, standard["providers_per_1000"])
     share = standard["required_share"]
-    status = _decide(within, within_listed, members, share, counts, needed)
-    county = homes.iloc[0]
     return (
-        county["county_fips"],
-        f"{county['county_name']}, {county['state']}",
-        county["county_type"],
+        county.fips,
+        county.name,
+        county.county_type,
         standard["specialty"],
         members,
         *counts.values(),
@@ -209,23 +291,10 @@ def _count_row(homes: pd.DataFrame, rows: pd.DataFrame, standard: pd.Series) -> 
         share,
         max_miles,
         needed,
-        _weighted_median(nearest, weights),
-        status,
+        _weighted_median(miles, weights),
+        _decide(within, within_listed, members, share, counts, needed),
         _explain(within, members, max_miles, share, counts, needed, unknown),
     )
-
-
-def _by_network(homes: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[Flags, Flags]]:
-    """Yield, for each network of the homes, the homes in it and the rows active for it."""
-    for network in homes["network_id"].unique():
-        if pd.isna(network):
-            yield homes["network_id"].isna().to_numpy(), np.ones(len(rows), dtype=bool)
-        else:
-            theirs = rows["network_id"].isna() | (rows["network_id"] == network)
-            yield (
-                (homes["network_id"] == network).fillna(False).to_numpy(dtype=bool),
-                theirs.to_numpy(dtype=bool),
-            )
 
 
 def _decide(
@@ -257,7 +326,7 @@ def _explain(
         return f"nobody is listed in the network for {members:,} members"
     text = (
         f"{within:,} of {members:,} members within {max_miles:g} miles of a usable row "
-        f"({share:.0%} required); {counts['listed']} listed, {counts['in_range']} in range, "
+        f"({float(share * 100):g}% required); {counts['listed']} listed, {counts['in_range']} in range, "
         f"{counts['accepting']} accepting"
     )
     text += f" ({needed} required)" if needed else ""

@@ -22,7 +22,7 @@ from sca_analysis.gaps import Gaps, find_gaps
 #: Counts of members below this are not shown in anything meant to be shared. [CMS cell size
 #: suppression policy: cells of 1 to 10 are withheld]
 SMALL_CELL = 11
-_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Month:
         """The plan, period and denominator of the figures, as shown under a chart."""
         return (
             f"Source: exports of {self.exports.plan.name}; claims {self.first:%Y-%m-%d} to {self.as_of:%Y-%m-%d}, "
-            f"{self.gaps.members:,} members covered on {self.as_of:%Y-%m-%d}."
+            f"{_people(self.gaps.members)} members covered on {self.as_of:%Y-%m-%d}."
         )
 
     @cached_property
@@ -148,15 +148,15 @@ def list_limits(month: Month) -> str:
         "The minimum number of providers is reckoned on the members in these exports; CMS reckons it on Medicare "
         "beneficiaries of the county (42 CFR 422.116(e)).",
         "Costs count the deductible and the out-of-pocket maximum from the visits of a course alone: other claims "
-        "of the member are not counted, so member shares are upper bounds.",
-        "The SCA rate is the agreed rate where an agreement was approved, else the usual charge, which is the most "
-        "a provider can ask in a true gap: the plan's SCA cost is then an upper bound, not an estimate of a deal.",
+        "of the member are not counted, so cost shares are upper bounds and what the plan pays is a lower one.",
+        "The SCA rate is the agreed rate where an approved agreement was in force, else the usual charge, which is "
+        "the most a provider can ask in a true gap: that rate is a ceiling, not an estimate of a deal.",
         "Providers are assumed to collect all that members owe.",
     ]
     if gaps.members_not_placed:
         lines.append(
-            f"{gaps.members_not_placed:,} of {gaps.members:,} members could not be placed in a county of known type "
-            "and are in no row of the gap table."
+            f"{_people(gaps.members_not_placed).capitalize()} of {_people(gaps.members)} members could not be placed "
+            "in a county of known type and are in no row of the gap table."
         )
     if gaps.rows_not_placed:
         lines.append(f"{gaps.rows_not_placed:,} active directory rows have no known place and are in range of nobody.")
@@ -171,12 +171,25 @@ def list_limits(month: Month) -> str:
 
 
 def withhold_small_cells(gaps: pd.DataFrame) -> pd.DataFrame:
-    """Blank the figures of counties with fewer than ``SMALL_CELL`` members; the status stays."""
-    small = gaps["members"] < SMALL_CELL
+    """Blank the figures that tell of fewer than ``SMALL_CELL`` members; the status stays.
+
+    That is so for all figures of a county with so few, and for the share within the distance, and
+    the reason, which says it in members, where so few live on one side of it.
+    """
+    within = (gaps["share_within"] * gaps["members"]).round()
+    is_few = [part.between(1, SMALL_CELL - 1) for part in (gaps["members"], within, gaps["members"] - within)]
     shown = gaps.astype({"members": "Int64", "share_within": "Float64", "nearest_miles": "Float64"})
-    shown.loc[small, ["members", "share_within", "nearest_miles", "required_providers"]] = pd.NA
-    shown.loc[small, "reason"] = f"fewer than {SMALL_CELL} members: figures withheld"
+    shown.loc[is_few[0], ["members", "nearest_miles", "required_providers"]] = pd.NA
+    withheld = is_few[0] | is_few[1] | is_few[2]
+    shown.loc[withheld, "share_within"] = pd.NA
+    shown.loc[withheld, "reason"] = f"fewer than {SMALL_CELL} members on one side of the distance: figures withheld"
+    shown.loc[is_few[0], "reason"] = f"fewer than {SMALL_CELL} members: figures withheld"
     return shown
+
+
+def _people(count: int) -> str:
+    """Return a count of members in words that are fit to be shared."""
+    return f"fewer than {SMALL_CELL}" if 0 < count < SMALL_CELL else f"{count:,}"
 
 
 def _about_input(month: Month) -> str:
@@ -220,10 +233,13 @@ def _about_courses(month: Month) -> list[str]:
     spend, courses = month.spend, month.courses
     out = spend[spend["is_out_of_network"]]
     billed, paid = (sum(out[c].dropna(), start=0) for c in ("billed", "paid"))
+    is_known = out["paid"].notna().any() or out.empty
     in_gap = int((courses["gap_status"].fillna("met") != "met").sum())
     lines = [
-        f"**Out of network.** ${billed:,.2f} billed and ${paid:,.2f} paid by the plan on paid OON lines of the twelve "
-        f"months; {len(courses)} OON courses of treatment, {in_gap} of them in a county and specialty with a gap."
+        f"**Out of network.** ${billed:,.2f} billed and "
+        + (f"${paid:,.2f} paid by the plan" if is_known else "an unknown amount paid by the plan")
+        + f" on paid OON lines of the twelve months; {len(courses)} OON courses of treatment, {in_gap} of them in a "
+        "county and specialty with a gap."
     ]
     costed = courses[courses["not_costed"].isna()]
     if costed.empty:
@@ -235,9 +251,9 @@ def _about_courses(month: Month) -> list[str]:
     agreed = int((costed["sca_rate_basis"] == "agreed_rate").sum())
     lines.append(
         f"**Costs.** {len(costed)} of {len(courses)} courses could be costed. OON, their members owe ${member:,.2f} "
-        f"and the plan pays ${plan:,.2f}. Under SCAs they would owe ${totals['member_total_in_network']:,.2f} at the "
-        f"in-network rate and ${totals['member_total_sca']:,.2f} at the rate assumed, and the plan would pay "
-        f"${totals['plan_paid_in_network'] - plan:,.2f} to ${totals['plan_paid_sca'] - plan:,.2f} more. The rate "
+        f"and the plan pays ${plan:,.2f}. Under SCAs members would owe ${totals['member_total_in_network']:,.2f} at "
+        f"the in-network rate and ${totals['member_total_sca']:,.2f} at the rate assumed, and the plan would pay "
+        f"${totals['plan_paid_in_network']:,.2f} and ${totals['plan_paid_sca']:,.2f}. The rate "
         f"assumed is the agreed one for {agreed} courses and the usual charge, the ceiling, for the others."
     )
     return lines

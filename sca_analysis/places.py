@@ -180,6 +180,7 @@ def _named_county(zips: pd.DataFrame) -> pd.Series:
     return pd.Series([fips_of(*row) for row in rows], index=zips.index, dtype="object")
 
 
+@cache  # 42,789 ZIPs name some 3,200 counties
 def _county_key(name: str) -> str:
     """Reduce a county's name to what is equal in every spelling: no accents, St. for Saint."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().casefold()
