@@ -199,6 +199,72 @@ def draw_candidates(courses: pd.DataFrame, source: str, most: int = 15) -> go.Fi
     return _finish(figure, title, source, height=200 + 26 * len(top))
 
 
+def draw_ranges(ranges: pd.DataFrame, source: str) -> go.Figure:
+    """Return the P10, P50 and P90 of what changes for plan, member and provider under an SCA.
+
+    Parameters
+    ----------
+    ranges : DataFrame
+        As ``scenarios.simulate`` returns it; the measures that end in ``_change`` are drawn. [USD]
+    source : str
+        Says the distributions and the number of draws.
+
+    """
+    change = ranges[ranges["measure"].str.endswith("_change")][::-1]
+    low, middle, high = (change[p].astype("float64").to_numpy() for p in ("p10", "p50", "p90"))
+    figure = go.Figure(
+        go.Scatter(
+            x=middle,
+            y=change["meaning"],
+            mode="markers",
+            marker={"size": 12, "color": PALETTE[0]},
+            error_x={"type": "data", "symmetric": False, "array": high - middle, "arrayminus": middle - low},
+            customdata=np.column_stack([low, high]),
+            hovertemplate="%{y}: P10 %{customdata[0]:,.0f}, P50 %{x:,.0f}, P90 %{customdata[1]:,.0f}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0, line={"color": "#999999"})
+    figure.update_xaxes(title="change from OON to SCA [USD]; dot P50, line P10 to P90", tickprefix="&#36;")
+    plan = change.set_index("measure").loc["plan_change"]
+    title = f"The SCA costs the plan {_short(float(plan['p10']), sign=True)} to {_short(float(plan['p90']), sign=True)}"
+    return _finish(figure, f"{title} against OON (P10 to P90)", source, height=330)
+
+
+def draw_tornado(tornado: pd.DataFrame, measure: str, source: str) -> go.Figure:
+    """Return the bars from the low to the high end of each uncertain input, the widest on top.
+
+    Parameters
+    ----------
+    tornado : DataFrame
+        As ``scenarios.rank_inputs`` returns it. [USD]
+    measure : str
+        What is measured, in words.
+    source : str
+
+    """
+    table = tornado[::-1]
+    low, high = (table[c].astype("float64") for c in ("at_low", "at_high"))
+    names = [n.replace("_", " ") for n in table["input"]]
+    figure = go.Figure(
+        go.Bar(
+            x=high - low,
+            base=low,
+            y=names,
+            orientation="h",
+            marker_color=PALETTE[0],
+            customdata=table[["low", "high", "at_low", "at_high"]].astype(str),
+            text=[f"{a} to {b}" for a, b in zip(table["low"], table["high"], strict=True)],
+            textposition="inside",
+            hovertemplate="%{y}: %{customdata[2]} at %{customdata[0]}; %{customdata[3]} at %{customdata[1]}"
+            "<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title=f"{measure} [USD], all other inputs at their likeliest", tickprefix="&#36;")
+    widest = tornado.iloc[0]
+    title = f"{widest['input'].replace('_', ' ').capitalize()} moves it most: by {_short(float(widest['swing']))}"
+    return _finish(figure, title, source, height=240 + 30 * len(table))
+
+
 def draw_set_aside(files: pd.DataFrame, source: str) -> go.Figure:
     """Return the rows set aside by reason and table.
 

@@ -1,6 +1,7 @@
 """The command ``sca``: one line in, one report or table out; one sentence where that cannot be.
 
-Exit code 0: done. 2: the input or the call is at fault, said in one sentence on stderr.
+Exit code 0: done. 2: the input or the call is at fault, said in one sentence on stderr. Each
+command imports what it needs, so that none waits for the libraries of another.
 """
 
 import json
@@ -14,12 +15,8 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from sca_analysis import gaps as gaps_
-from sca_analysis import quotes
 from sca_analysis.errors import ParameterError, SCAError
 from sca_analysis.exports import Exports
-from sca_analysis.report import make_report
-from sca_analysis.sample import write_sample
 from sca_analysis.tables import GAPS, Kind, Table
 
 data_option = click.option(
@@ -43,6 +40,8 @@ class _OneSentence(click.Group):
             return super().invoke(ctx)
         except SCAError as error:
             sentence = str(error)
+        except BrokenPipeError:
+            raise  # click ends quietly where nobody reads on
         except OSError as error:
             sentence = f"{error.filename or 'a file'}: {error.strerror}."
         click.echo(f"sca: {sentence}", err=True)
@@ -66,6 +65,8 @@ def main() -> None:
 )
 def report(month: str, data: Path, out: Path) -> None:
     """Make the report of MONTH (YYYY-MM) as one offline HTML page with its tables."""
+    from sca_analysis.report import make_report
+
     folder = make_report(month, data, out, progress=sys.stdout.isatty())
     click.echo(f"{folder / 'report.html'}")
 
@@ -101,8 +102,10 @@ def check(data: Path, as_json: bool) -> None:
 @json_option
 def gaps(data: Path, as_of: str | None, as_json: bool) -> None:
     """Print the gap table: every county and specialty of the standard in force."""
+    from sca_analysis.gaps import find_gaps
+
     exports = Exports.open(data)
-    found = gaps_.find_gaps(exports, _parse_date(as_of) if as_of else exports.last_day)
+    found = find_gaps(exports, _parse_date(as_of) if as_of else exports.last_day)
     if found.members_not_placed:
         click.echo(
             f"{found.members_not_placed} of {found.members} members could not be placed in a county.",
@@ -123,6 +126,8 @@ def gaps(data: Path, as_of: str | None, as_json: bool) -> None:
 @json_option
 def quote(case: Path, as_json: bool) -> None:
     """Split one CASE visit by visit in-network, OON and under an SCA, with break-even rates."""
+    from sca_analysis import quotes
+
     loaded = quotes.load_case(case)
     result = quotes.quote(loaded)
     if as_json:
@@ -137,6 +142,8 @@ def quote(case: Path, as_json: bool) -> None:
 @click.option("--seed", type=int, default=20260630, show_default=True, help="The same seed gives the same bytes.")
 def sample(out: Path, members: int, seed: int) -> None:
     """Write synthetic exports of any size, with gaps, ghosts and bad rows planted and listed."""
+    from sca_analysis.sample import write_sample
+
     with tqdm(total=members, unit="member", delay=2, disable=not sys.stdout.isatty()) as bar:
         write_sample(out, members, seed, progress=lambda done: bar.update(done - bar.n))
     click.echo(f"{out}")

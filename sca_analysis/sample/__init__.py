@@ -171,15 +171,15 @@ def _spoilt_claims(rng: np.random.Generator, plain: Ints, dear: Ints, total: int
 
 def _refuse(out: Path, members: int, seed: int, start: date, end: date) -> None:
     if not FEWEST <= members <= MOST:
-        raise ParameterError(f"members must be a number from {FEWEST} to {MOST:,}, not {members}")
+        raise ParameterError(f"members must be a number from {FEWEST} to {MOST:,}, not {members}.")
     if seed < 0:
-        raise ParameterError(f"seed must not be negative, as {seed} is")
+        raise ParameterError(f"seed must not be negative, as {seed} is.")
     if (end - start).days < SHORTEST_DAYS:
-        raise ParameterError(f"the period must be {SHORTEST_DAYS} days or longer: {start} to {end} is too short")
+        raise ParameterError(f"the period must be {SHORTEST_DAYS} days or longer: {start} to {end} is too short.")
     if out.exists() and not out.is_dir():
-        raise ParameterError(f"{out} is a file: name a folder for the sample")
+        raise ParameterError(f"{out} is a file: name a folder for the sample.")
     if out.is_dir() and (others := sorted(p.name for p in out.iterdir() if p.name not in FILES)):
-        raise ParameterError(f"{out} holds other files, such as {others[0]}: name an empty folder for the sample")
+        raise ParameterError(f"{out} holds other files, such as {others[0]}: name an empty folder for the sample.")
 
 
 def _manifest() -> str:

@@ -126,7 +126,7 @@ def make_providers(rng: np.random.Generator, facts: Facts, members: int, start: 
     people += _out_of_network(rng, facts, members)
     people += _unusable(facts, start, end)
     if len(people) * NPI_STEP > NPI_ROOM:
-        raise ParameterError("members must be smaller: there are not enough NPIs for their providers")
+        raise ParameterError("members must be smaller: there are not enough NPIs for their providers.")
     n = len(people)
     numbers = FIRST_NPI + np.arange(n) * NPI_STEP + rng.integers(0, NPI_STEP, n)
     specialty = np.array([p.specialty for p in people])
