@@ -73,19 +73,8 @@ def cost_courses(
     claims of the member are not counted, so member shares are upper bounds early in the year.
 
     """
-    first, last = window(as_of)
-    approved = _approved(exports, window(first)[0], last)
-    visits = _find_visits(exports, approved, _begin_history(approved, first), last)
-    in_window = visits["service_date"] >= pd.Timestamp(first)
-    courses = _describe(exports, visits[in_window], gaps)
-    courses["sca_rate_basis"] = np.where(_has_agreement(courses, approved, first), "agreed_rate", "usual_charge")
-    mine = courses[[*COURSE, "course_id", "sca_rate_basis"]]
-    visits = visits.merge(mine, on=COURSE, how="inner", validate="m:1")
-    visits["covered"] = _cover(visits, approved)
-    visits["sca_allowed"] = _between(visits, rate_share)
-    costed = _split(exports, visits, first, collection or Collection())
-    courses = courses.merge(costed, on="course_id", how="left", validate="1:1")
-    return courses[list(COURSES.names)]
+    courses, visits = _find_courses(exports, as_of, gaps)
+    return _cost(exports, as_of, courses, visits, collection or Collection(), rate_share)
 
 
 def summarize_specialties(courses: pd.DataFrame) -> pd.DataFrame:
@@ -125,8 +114,9 @@ def range_specialties(exports: Exports, as_of: date) -> pd.DataFrame:
 
     """
     parts = []
+    found, visits = _find_courses(exports, as_of, None)
     for percent in (10, 50, 90):
-        courses = cost_courses(exports, as_of, rate_share=Decimal(percent) / 100)
+        courses = _cost(exports, as_of, found, visits, Collection(), Decimal(percent) / 100)
         everything = pd.concat([summarize_specialties(courses), _summarize_all(courses)], ignore_index=True)
         for party, total in (("plan", "plan_paid"), ("member", "member_total")):
             change = everything[f"{total}_sca"] - everything[f"{total}_out_of_network"]
@@ -159,6 +149,34 @@ def rate_procedures(exports: Exports, as_of: date) -> pd.DataFrame:
         percent = [None if pd.isna(r) or pd.isna(m) else percent_of_medicare(r, m) for r, m in pairs]
         table.insert(table.columns.get_loc(rate) + 1, f"{rate}_percent_of_medicare", percent)
     return table.sort_values(["billed", "procedure_code"], ascending=[False, True], ignore_index=True)
+
+
+def _find_courses(exports: Exports, as_of: date, gaps: Gaps | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the courses of the twelve months, without costs, and their visits, earlier ones included."""
+    first, last = window(as_of)
+    approved = _approved(exports, window(first)[0], last)
+    visits = _find_visits(exports, approved, _begin_history(approved, first), last)
+    in_window = visits["service_date"] >= pd.Timestamp(first)
+    courses = _describe(exports, visits[in_window], gaps)
+    courses["sca_rate_basis"] = np.where(_has_agreement(courses, approved, first), "agreed_rate", "usual_charge")
+    mine = courses[[*COURSE, "course_id", "sca_rate_basis"]]
+    visits = visits.merge(mine, on=COURSE, how="inner", validate="m:1")
+    visits["covered"] = _cover(visits, approved)
+    return courses, visits
+
+
+def _cost(
+    exports: Exports,
+    as_of: date,
+    courses: pd.DataFrame,
+    visits: pd.DataFrame,
+    collection: Collection,
+    rate_share: Decimal,
+) -> pd.DataFrame:
+    """Return the courses with their costs."""
+    first, _ = window(as_of)
+    costed = _split(exports, visits.assign(sca_allowed=_between(visits, rate_share)), first, collection)
+    return courses.merge(costed, on="course_id", how="left", validate="1:1")[list(COURSES.names)]
 
 
 def _summarize_all(courses: pd.DataFrame) -> pd.DataFrame:

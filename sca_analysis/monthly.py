@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sca_analysis.cases import cost_courses, summarize_specialties
+from sca_analysis.cases import cost_courses, range_specialties, summarize_specialties
 from sca_analysis.claims import monthly_spend, window
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
@@ -39,6 +39,8 @@ class Month:
     gaps : Gaps
     courses : DataFrame
         Columns of ``tables.COURSES``.
+    ranges : DataFrame
+        As ``cases.range_specialties``.
     spend : DataFrame
         As ``claims.monthly_spend``, over the twelve months.
 
@@ -50,6 +52,7 @@ class Month:
     exports: Exports
     gaps: Gaps
     courses: pd.DataFrame
+    ranges: pd.DataFrame
     spend: pd.DataFrame
 
     @cached_property
@@ -70,6 +73,7 @@ class Month:
             "gaps": withhold_small_cells(self.gaps.table),
             "courses": self.courses.drop(columns="member_id"),
             "specialties": summarize_specialties(self.courses),
+            "ranges": self.ranges,
             "spend": self.spend.assign(month=self.spend["month"].dt.strftime("%Y-%m")),
             "files": files,
             "findings": self.exports.findings,
@@ -114,6 +118,7 @@ def analyse_month(data: str | Path, month: str) -> Month:
         exports=exports,
         gaps=gaps,
         courses=cost_courses(exports, as_of, gaps),
+        ranges=range_specialties(exports, as_of),
         spend=monthly_spend(exports, first, as_of),
     )
 

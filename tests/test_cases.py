@@ -600,3 +600,13 @@ def test_order_of_rows_does_not_matter(tmp_path):
         for rows in tables.values():
             chance.shuffle(rows)
     pd.testing.assert_frame_equal(*found, check_exact=True)
+
+
+def test_visits_of_the_plan_year_before_the_window_move_the_accumulators(tmp_path):
+    # 50 of a deductible of 60 were met in April: 10 are left in July, and 20% of the other 40
+    days = ("2025-03-31", "2025-04-15", "2025-07-15")
+    lines = [claim("M1", 1, d, network_status="out", procedure_code="P", network_id="T") for d in days]
+    benefits = [benefit_row("T", start="04-01", in_network=tier("60.00"))]
+    courses = cost_courses(one_course(tmp_path, claims=lines, benefits=benefits), AS_OF)
+    assert courses["member_total_in_network"].tolist() == [Decimal("18.00")]
+    assert courses["visits"].tolist() == [1]

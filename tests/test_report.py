@@ -41,7 +41,7 @@ def test_report_is_complete(report: Path) -> None:
     assert {p.name for p in report.iterdir()} == FILES
     tables = {p.stem for p in (report / "tables").glob("*.csv")}
     assert tables == set(openpyxl.load_workbook(report / "tables.xlsx", read_only=True).sheetnames)
-    assert tables == {"gaps", "courses", "specialties", "spend", "files", "findings"}
+    assert tables == {"gaps", "courses", "specialties", "ranges", "spend", "files", "findings"}
     assert [p.name for p in report.parent.iterdir()] == ["2026-06"], "nothing else is left behind"
 
 
@@ -178,7 +178,7 @@ def test_page_opens_offline_with_every_chart_drawn(report: Path, browser: Browse
         title = figure.locator(".gtitle").first.text_content() or ""
         assert title.replace(" ", "")[:25] == label.replace(" ", "")[:25]
     assert page.locator("h2").all_text_contents()[0].startswith("Summary")
-    assert page.locator("table").count() == 5
+    assert page.locator("table").count() == 6
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     assert (problems, asked) == ([], [])
     context.close()
