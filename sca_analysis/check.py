@@ -5,6 +5,7 @@ reader. Out: a typed staging table in DuckDB in which every row has a problem or
 list of rows set aside, and the findings on accepted rows. Rows read = accepted + set aside.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from sca_analysis.errors import ExportError
-from sca_analysis.readers.source import Malformed, Raw, Source, name, quote
+from sca_analysis.readers.source import Malformed, Raw, Source, name, quote, rows_of
 from sca_analysis.rules import MEANINGS, SQL_TYPES, Rule, class_of, rules_for, staged, text_of, value_of
-from sca_analysis.tables import SET_ASIDE, Table
+from sca_analysis.tables import SET_ASIDE, Kind, Table
 
 
 @dataclass
@@ -45,6 +46,7 @@ def stage(
         If the file cannot be read to its end.
 
     """
+    _refuse_date_format(con, table, source)
     strict, notes = rules_for(table, list(raw.columns), source, period_end)
     con.execute(_create_staging(table))
     before = _count(con, f"SELECT count(*) FROM {staging(table)}")
@@ -52,7 +54,12 @@ def stage(
     try:
         con.execute(statement)
     except duckdb.Error as error:
-        raise ExportError(f"{path} cannot be read as {raw.format}: {_first_line(error)}") from error
+        # DuckDB's own message may hold a value of a row
+        full = isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException))
+        why = "memory or the temporary folder is full, or the file is gone" if full else "it is damaged"
+        raise ExportError(
+            f"{path} cannot be read to its end as {raw.format} ({why}): free some room, or export it again."
+        ) from error
     rows = _count(con, f"SELECT count(*) FROM {staging(table)}") - before
     return Loaded(table.name, path, raw.format, before, rows, raw.first_row, strict, notes, list(raw.malformed()))
 
@@ -79,6 +86,9 @@ def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     partition = ", ".join(name(k) for k in table.key)
     if table.name == "claims":
         partition += ", claim_status IS NOT DISTINCT FROM 'reversed'"
+    if table.name == "fees":
+        # rows that fill other columns, such as Medicare's beside the plan's own, complete each other
+        partition += "".join(f", {name(c.name)} IS NULL" for c in table.columns if c.kind is Kind.MONEY)
     con.execute(
         f"""
         UPDATE {rows} SET _problem = d.problem FROM (
@@ -101,21 +111,30 @@ def _infer_reversals(con: duckdb.DuckDBPyConnection, rows: str) -> None:
         WHERE rowid IN (
             SELECT n.id FROM repeated n SEMI JOIN repeated p
             ON n.claim_id = p.claim_id AND n.line_number = p.line_number AND p._problem IS NULL AND p.billed_amount >= 0
-            WHERE n._problem LIKE 'negative_amount%' AND n.claim_status IS NULL
+            WHERE n.claim_status IS NULL
+            AND (n._problem LIKE 'negative_amount%' OR (n._problem IS NULL AND n.billed_amount < 0))
         )
         """
     )
 
 
 def _mark_current(con: duckdb.DuckDBPyConnection, rows: str) -> None:
-    """Of the accepted versions of a line the highest counts; at one height a reversal, then the later row."""
+    """Of the accepted versions of a line the highest counts; at one height a reversal, then the later row.
+
+    A reversal without a version stands at the height of the lowest: it undoes the original, while a
+    replacement with a higher version still counts.
+    """
     con.execute(
         f"""
         UPDATE {rows} SET _current = false WHERE rowid IN (
-            SELECT id FROM repeated WHERE _problem IS NULL
+            SELECT id FROM (
+                SELECT id, claim_id, line_number, claim_status IS NOT DISTINCT FROM 'reversed' AS is_reversal,
+                       coalesce(claim_version, CASE WHEN claim_status = 'reversed' THEN
+                           min(claim_version) OVER (PARTITION BY claim_id, line_number) END) AS height
+                FROM repeated WHERE _problem IS NULL
+            )
             QUALIFY row_number() OVER (
-                PARTITION BY claim_id, line_number
-                ORDER BY claim_version DESC NULLS LAST, (claim_status IS NOT DISTINCT FROM 'reversed') DESC, id DESC
+                PARTITION BY claim_id, line_number ORDER BY height DESC NULLS LAST, is_reversal DESC, id DESC
             ) > 1
         )
         """
@@ -127,26 +146,30 @@ def list_set_aside(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> 
     parts = []
     for one in loaded:
         bad = con.execute(
-            f"SELECT rowid - {one.first_rowid} AS row, coalesce(_class, 'whole row') AS value_class, "
-            f"_problem AS reason FROM staging_{one.table} WHERE _problem IS NOT NULL AND {_in_file(one)}"
+            f"SELECT rowid - {one.first_rowid} + {one.first_row} AS row, "
+            "CASE WHEN contains(_problem, ':') THEN substr(_problem, strpos(_problem, ':') + 1) ELSE '' END AS column, "
+            "coalesce(_class, 'whole row') AS value_class, _problem AS reason "
+            f"FROM staging_{one.table} WHERE _problem IS NOT NULL AND {_in_file(one)} ORDER BY row"
         ).df()
-        # DuckDB numbered the well-formed records only: each malformed one before a row moves it on
-        gaps = np.array(sorted(m.row for m in one.malformed), dtype=np.int64)
-        place = bad["row"].to_numpy(dtype=np.int64) + one.first_row
-        bad["row"] = place + np.searchsorted(gaps - np.arange(len(gaps)), place, side="right")
-        lost = pd.DataFrame(
-            {
-                "row": [m.row for m in one.malformed],
-                "value_class": "whole row",
-                "reason": [m.reason for m in one.malformed],
-            }
-        )
-        part = pd.concat([p for p in (bad, lost) if len(p)] or [bad], ignore_index=True)
-        part["column"] = [reason.partition(":")[2] for reason in part["reason"]]
-        parts.append(part.assign(table=one.table, path=one.path).sort_values("row", kind="stable"))
+        # DuckDB numbered the well-formed records only
+        bad["row"] = rows_of(bad["row"].to_numpy(dtype=np.int64), [m.row for m in one.malformed])
+        if one.malformed:
+            lost = pd.DataFrame([(m.row, "", "whole row", m.reason) for m in one.malformed], columns=bad.columns)
+            bad = pd.concat([bad, lost] if len(bad) else [lost], ignore_index=True).sort_values("row", kind="stable")
+        parts.append(bad.assign(table=one.table, path=one.path))
     if not parts:
         return pd.DataFrame(columns=list(SET_ASIDE.names))
     return pd.concat(parts, ignore_index=True)[list(SET_ASIDE.names)]
+
+
+def count_reasons(con: duckdb.DuckDBPyConnection, one: Loaded) -> tuple[int, dict[str, int]]:
+    """Return how many rows of one file were accepted, and how many set aside by reason."""
+    counted = con.execute(
+        f"SELECT _problem, count(*) FROM staging_{one.table} WHERE {_in_file(one)} GROUP BY 1"
+    ).fetchall()
+    reasons = Counter({reason: n for reason, n in counted if reason is not None})
+    reasons.update(m.reason for m in one.malformed)
+    return sum(n for reason, n in counted if reason is None), dict(sorted(reasons.items()))
 
 
 def list_findings(con: duckdb.DuckDBPyConnection, one: Loaded) -> list[tuple[str, str, str, str, str, int, int, str]]:
@@ -188,19 +211,19 @@ def _create_staging(table: Table) -> str:
 
 
 def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], notes: Sequence[Rule]) -> str:
-    """Text, then values, then judgement: three projections that DuckDB runs as one scan."""
+    """Text, then values, then judgement, then what stood there: projections that DuckDB runs as one scan."""
     present = [c for c in table.columns if c.name in raw.columns]
     texts = ", ".join(f"{text_of(c, raw.columns[c.name])} AS {name('t_' + c.name)}" for c in present)
     values = ", ".join(f"{value_of(c, source.date_format)} AS {name(c.name)}" for c in present)
     problems = " ".join(f"WHEN {r.broken} THEN {quote(r.reason)}" for r in strict)
-    classes = " ".join(f"WHEN {r.broken} THEN {class_of('t_' + r.column)}" for r in strict)
+    classes = " ".join(f"WHEN {quote(r.reason)} THEN {class_of('t_' + r.column)}" for r in strict)
     bits = " + ".join(f"(CASE WHEN {r.broken} THEN {1 << i} ELSE 0 END)" for i, r in enumerate(notes)) or "0"
     final = ", ".join(staged(c, c.name in raw.columns) for c in table.columns)
     unselected = f"WHEN NOT _selected THEN {quote('not_selected:' + raw.selector)}"
     return (
-        f"SELECT {final}, CASE {unselected} {problems} END, "
-        f"CASE WHEN NOT _selected THEN 'whole row' {classes} END, {bits}, true, false "
-        f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected FROM {raw.relation}))"
+        f"SELECT {final}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, {bits}, "
+        f"true, false FROM (SELECT *, CASE {unselected} {problems} END AS _found "
+        f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected FROM {raw.relation})))"
     )
 
 
@@ -208,6 +231,15 @@ def _count(con: duckdb.DuckDBPyConnection, sql: str) -> int:
     return int(con.execute(sql).fetchall()[0][0])
 
 
-def _first_line(error: Exception) -> str:
-    """The first line of DuckDB's message without its advice, which speaks of DuckDB's options."""
-    return str(error).splitlines()[0].rstrip(".") + "."
+def _refuse_date_format(con: duckdb.DuckDBPyConnection, table: Table, source: Source) -> None:
+    formats = [source.date_format] if isinstance(source.date_format, str) else source.date_format or []
+    for one in formats:
+        try:
+            con.execute(f"SELECT try_strptime('', {quote(one)})")
+            usable = "%" in one
+        except duckdb.Error:
+            usable = False
+        if not usable:
+            raise ExportError(
+                f"exports.yaml: {table.name}: date_format {one!r} is no pattern of a date; write it like '%m/%d/%Y'."
+            )

@@ -2,14 +2,14 @@
 
 import sys
 
-from sca_analysis.rules import MEANINGS, RELAXABLE
+from sca_analysis.rules import MEANINGS, RECORD_MEANINGS, RELAXABLE
 from sca_analysis.tables import EXPORTS, RESULTS, Table
 
 _HEAD = """# Data dictionary
 Written from `sca_analysis/tables.py` by `python -m sca_analysis.dictionary > data/README.md`; a test keeps it true.
 
 - `sample/` holds synthetic exports (`sca sample`): nobody in it exists. `sample/planted.csv` is the answer key.
-- `example_case.json` is one case for `sca quote`.
+- `example_case.json` is one case for `sca quote`; `scenarios/` holds what-ifs of it, and `golden.csv` their results.
 - `raw/` is where your own exports go; git ignores it.
 
 An exports folder holds an `exports.yaml`, or files named after the tables below in these columns. Bold columns cannot
@@ -28,7 +28,7 @@ def write_dictionary() -> str:
     """Return the data dictionary as Markdown."""
     exports = "".join(_describe(t) for t in EXPORTS.values())
     results = "".join(_describe(t) for t in RESULTS.values())
-    rules = "".join(f"| {r}{'*' if r in RELAXABLE else ''} | {m} |\n" for r, m in MEANINGS.items())
+    rules = "".join(f"| {r}{'*' if r in RELAXABLE else ''} | {m} |\n" for r, m in (MEANINGS | RECORD_MEANINGS).items())
     return f"{_HEAD}\n# Exports\n\n{exports}{_RULES}{rules}\n# Results\n\n{results}".rstrip() + "\n"
 
 

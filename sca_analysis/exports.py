@@ -4,10 +4,11 @@ In: a folder with ``exports.yaml`` or with files in canonical names. Out: ``Expo
 tables are narwhals frames over the engine, with the rows set aside and the findings beside.
 """
 
+import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -25,9 +26,9 @@ from tqdm import tqdm
 from sca_analysis import check, standards
 from sca_analysis.errors import ExportError
 from sca_analysis.readers import read
-from sca_analysis.readers.source import Entry, Source
+from sca_analysis.readers.source import Entry, Source, quote
 from sca_analysis.rules import SQL_TYPES
-from sca_analysis.tables import CLAIMS, EXPORTS, FINDINGS, MEMBERS, Table
+from sca_analysis.tables import CLAIMS, EXPORTS, FEES, FINDINGS, MEMBERS, Table
 
 CONFIG = "exports.yaml"
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -39,6 +40,7 @@ class Plan(Entry):
 
     name: str = "Plan"
     network_id: str | None = None
+    locality: str | None = None  # Medicare locality whose fees count as the plan's, such as NY-01
 
 
 def _listed(value: object) -> object:
@@ -125,19 +127,19 @@ class Exports:
         loaded = []
         # a bar only for people, and only for what takes longer than two seconds
         for table, source, path in tqdm(files, desc="Reading exports", unit="file", delay=2, disable=None):
-            raw = read(con, path, table, source, work)
-            loaded.append(check.stage(con, table, raw, source, _shown(path, root), period_end))
+            with tempfile.TemporaryDirectory(dir=work) as copies:  # rewritten files hold members: gone once read
+                raw = read(con, path, table, source, Path(copies))
+                loaded.append(check.stage(con, table, raw, source, _shown(path, root), period_end))
         found = {one.table for one in loaded}
         for table in EXPORTS.values():
             if table.name in found:
                 check.resolve_repeats(con, table)
         _create_accepted(con, found, config.plan)
-        set_aside = check.list_set_aside(con, loaded)
         return cls(
             folder=root,
             plan=config.plan,
-            files=_count_files(loaded, set_aside),
-            set_aside=set_aside,
+            files=_count_files(con, loaded),
+            set_aside=check.list_set_aside(con, loaded),
             findings=_list_findings(con, loaded, found),
             missing=tuple(t for t in EXPORTS if t not in found),
             paths=tuple(path for _, _, path in files),
@@ -236,11 +238,16 @@ def find_files(folder: Path, source: Source) -> list[Path]:
 
     """
     pattern = source.path
-    if any(c in pattern for c in "*?["):
-        base, wild = _split_glob(folder, pattern)
-        found = sorted(p for p in base.glob(wild) if p.is_file()) if base.is_dir() else []
-    else:
-        found = [folder / pattern] if (folder / pattern).exists() else []
+    try:
+        if (folder / pattern).exists():  # also where its name holds a bracket
+            found = [folder / pattern]
+        elif any(c in pattern for c in "*?["):
+            base, wild = _split_glob(folder, pattern)
+            found = sorted(p for p in base.glob(wild) if p.is_file()) if base.is_dir() else []
+        else:
+            found = []
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{folder / CONFIG}: the path {pattern!r} is none that can be looked for.") from error
     if not found:
         raise ExportError(
             f"{folder / CONFIG}: no file matches {pattern!r}: correct the path, it is relative to the folder."
@@ -255,14 +262,33 @@ def _split_glob(folder: Path, pattern: str) -> tuple[Path, str]:
     return folder.joinpath(*parts[:first]), str(Path(*parts[first:]))
 
 
+class _RepeatedKeyError(yaml.MarkedYAMLError):
+    """A name that stands twice in one mapping."""
+
+
+class _Loader(yaml.BaseLoader):
+    """Text only, and no name twice: YAML would keep the last and drop the files of the others."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Build a mapping, or say which line repeats a name."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise _RepeatedKeyError(problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def _parse_config(path: Path) -> Config:
     try:
         # every scalar stays text: `on`, `NO` and 02138 mean what they say, and pydantic gives types
-        given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
+        given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
-        raise ExportError(f"{path}{place} is not valid YAML: check indentation, colons and quotes there.") from error
+        twice = isinstance(error, _RepeatedKeyError)
+        what = "repeats a name: list all entries under one" if twice else "is not valid YAML: check indentation, colons"
+        raise ExportError(f"{path}{place} {what}{'' if twice else ' and quotes there'}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(f"{path} cannot be read: save it as UTF-8 text.") from error
     if not isinstance(given, dict):
@@ -272,7 +298,9 @@ def _parse_config(path: Path) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ExportError(f"{path}: {place}: {first['msg'].lower()}; correct that entry.") from error
+        unknown = first["type"] == "extra_forbidden"
+        what = "is not a name that is known there" if unknown else first["msg"].removeprefix("Value error, ").lower()
+        raise ExportError(f"{path}: {place}: {what}; correct that entry.") from error
 
 
 def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
@@ -297,8 +325,8 @@ def _create_accepted(con: duckdb.DuckDBPyConnection, found: set[str], plan: Plan
         columns = ", ".join(f'"{c.name}"' for c in table.columns)
         if table.name in found:
             if plan.network_id and table in (CLAIMS, MEMBERS):
-                own = "'" + plan.network_id.replace("'", "''") + "'"
-                columns = columns.replace('"network_id"', f'coalesce("network_id", {own}) AS "network_id"')
+                own = f'coalesce("network_id", {quote(plan.network_id)}) AS "network_id"'
+                columns = columns.replace('"network_id"', own)
             rows = f"SELECT {columns} FROM {check.staging(table)} WHERE _problem IS NULL"
         else:
             nothing = ", ".join(f'CAST(NULL AS {SQL_TYPES[c.kind]}) AS "{c.name}"' for c in table.columns)
@@ -308,13 +336,28 @@ def _create_accepted(con: duckdb.DuckDBPyConnection, found: set[str], plan: Plan
             rows += " AND _current"
         if table is MEMBERS and table.name not in found:
             rows = _members_from_claims()
+        if table is FEES and table.name in found:
+            rows = _merge_fees(plan.locality)
         con.execute(f"CREATE VIEW {table.name} AS {rows}")
+
+
+def _merge_fees(own: str | None) -> str:
+    """SQL for one row a procedure and locality, the plan's own being blank: of each fee the first in file order."""
+    fees = [c.name for c in FEES.columns if c.name not in FEES.key]
+    locality = f"nullif(locality, {quote(own)})" if own else "locality"
+    chosen = ", ".join(f"arg_min({f}, rowid) AS {f}" for f in fees)  # arg_min passes blanks over
+    return (
+        f"SELECT procedure_code, {locality} AS locality, {chosen} FROM {check.staging(FEES)} "
+        f"WHERE _problem IS NULL GROUP BY procedure_code, {locality}"
+    )
 
 
 def _members_from_claims() -> str:
     """SQL for the members seen in claims: always covered, at the ZIP of their newest claim."""
-    columns = {"member_id": "member_id", "zip": "arg_max(member_zip, service_date)"}
-    columns["network_id"] = "arg_max(network_id, service_date)"
+    # claims of one day are told apart by their numbers, so that two runs choose the same
+    newest = "(service_date, claim_id, line_number)"
+    columns = {"member_id": "member_id", "zip": f"arg_max(member_zip, {newest})"}
+    columns["network_id"] = f"arg_max(network_id, {newest})"
     chosen = ", ".join(
         f"{columns[c.name]} AS {c.name}" if c.name in columns else f"CAST(NULL AS {SQL_TYPES[c.kind]}) AS {c.name}"
         for c in MEMBERS.columns
@@ -322,16 +365,13 @@ def _members_from_claims() -> str:
     return f"SELECT {chosen} FROM claims GROUP BY member_id"
 
 
-def _count_files(loaded: list[check.Loaded], set_aside: pd.DataFrame) -> pd.DataFrame:
-    """Count rows by file; the count of rows read is the reader's, not a sum of the other two."""
-    by_file = set_aside.groupby(["table", "path"], observed=True)["reason"].value_counts()
+def _count_files(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded]) -> pd.DataFrame:
+    """Count rows by file; rows read, accepted and set aside are each counted for themselves."""
     rows = []
     for one in loaded:
-        key = (one.table, one.path)
-        reasons = by_file.loc[key].sort_index().to_dict() if key in by_file.index.droplevel(2) else {}
+        accepted, reasons = check.count_reasons(con, one)
         read = one.rows + len(one.malformed)
-        aside = sum(reasons.values())
-        rows.append((one.table, one.path, one.format, read, read - aside, aside, reasons))
+        rows.append((one.table, one.path, one.format, read, accepted, sum(reasons.values()), reasons))
     return pd.DataFrame(rows, columns=["table", "path", "format", "rows_read", "accepted", "set_aside", "reasons"])
 
 
@@ -344,6 +384,7 @@ def _list_findings(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], f
     if unlisted:
         meaning = "claim lines of providers that the directory does not list: out of network, unless the claim says in"
         rows.append(("claims", "", "information", "not_in_directory", "provider_npi", unlisted, lines, meaning))
+    rows += _list_disagreeing_fees(con) if "fees" in found else []
     known = set(standards.load_taxonomy()["taxonomy_code"])
     for table in ("claims", "directory"):
         codes = con.execute(
@@ -371,6 +412,20 @@ def _list_findings(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], f
     return pd.DataFrame(rows, columns=list(FINDINGS.names))
 
 
+def _list_disagreeing_fees(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, str, str, int, int, str]]:
+    """Find fees that several rows of one procedure and locality give, with different amounts."""
+    meaning = "several files give this fee of a procedure and locality, with different amounts: the first file counts"
+    found = []
+    for fee in (c.name for c in FEES.columns if c.name not in FEES.key):
+        [(different, keys)] = con.execute(
+            f"SELECT count(*) FILTER (WHERE n > 1), count(*) FROM (SELECT count(DISTINCT {fee}) AS n "
+            f"FROM {check.staging(FEES)} WHERE _problem IS NULL GROUP BY {', '.join(FEES.key)})"
+        ).fetchall()
+        if different:
+            found.append(("fees", "", "warning", "fees_disagree", fee, different, keys, meaning))
+    return found
+
+
 def _shown(path: Path, root: Path) -> str:
     """The path as it is shown: relative to the folder where it lies in it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    return (path.relative_to(root) if path.is_relative_to(root) else Path(os.path.relpath(path, root))).as_posix()

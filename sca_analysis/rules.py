@@ -28,12 +28,14 @@ BLANKS = ("", "null", "none", "na", "n/a", "#n/a", "nan", "nat", "\\n")
 EARLIEST_YEAR = 1900
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
-_GROUPED = r"\(?-?\$?-?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?\)?"
+LATEST_YEAR = 9999
+_UNSIGNED = r"\$?((\d{1,3}(,\d{3})+|\d+)(\.\d*)?|\.\d+)"
+_GROUPED = rf"-?{_UNSIGNED}|\$-{_UNSIGNED[3:]}|\({_UNSIGNED}\)"
 
 MEANINGS = {
     "missing": "a required cell is blank",
     "not_a_date": "no date; give date_format in exports.yaml if the dates are not YYYY-MM-DD",
-    "date_out_of_range": f"before the year {EARLIEST_YEAR}",
+    "date_out_of_range": f"before the year {EARLIEST_YEAR} or after {LATEST_YEAR}",
     "date_in_future": "later than the period that the export covers",
     "not_an_amount": "no amount in dollars",
     "not_a_number": "no number, or out of range",
@@ -58,6 +60,23 @@ MEANINGS = {
     "amount_cleaned": "currency sign, thousands separators or brackets removed",
     "reversal_inferred": "negative amount without a status, beside another version of the line: taken as a reversal",
     "superseded": "an earlier version of a claim line; kept, not added up",
+}
+
+#: Why a record is no row at all: found by a reader, before any rule.
+RECORD_MEANINGS = {
+    "too_few_fields": "the record has fewer fields than the header",
+    "too_many_fields": "the record has more fields than the header",
+    "broken_quotes": "a quoted value that does not end, or goes on after its quote",
+    "bytes_not_in_encoding": "bytes that the file's encoding does not have; give encoding in exports.yaml",
+    "nul_byte": "a NUL byte, which no text has",
+    "record_too_long": "longer than any record of a real export",
+    "malformed_record": "no record of the format",
+    "not_payable": "Medicare fees: a status that Medicare does not pay under the fee schedule",
+    "modifier_row": "Medicare fees: the row of a modifier (26, TC, 53); the one without is the reference",
+    "carrier_priced": "Medicare fees: priced by the contractor, so without relative values",
+    "not_paid_in_facility": "Medicare fees: not priced in a facility",
+    "rvus_do_not_add_up": "Medicare fees: the parts do not add up to the total of the row",
+    "footnote": "Medicare fees: a note after the rows",
 }
 
 #: Rules that a source may turn into a warning: the value is kept as it stands.
@@ -126,9 +145,13 @@ def rules_for(table: Table, columns: Sequence[str], source: Source, period_end: 
 def text_of(column: Column, sql: str) -> str:
     """SQL for the trimmed text of a cell, NULL where it is blank."""
     trimmed = f"trim({sql}, ' \t\r\n\u00a0\ufeff')"
+    # trimming and comparing every cell is slow: what begins and ends with a visible character is trimmed,
+    # and what is longer than the words for blank, or begins with a digit, sign or bracket, is none of them
+    seen = f"ascii({sql}) BETWEEN 33 AND 126 AND ascii(right({sql}, 1)) BETWEEN 33 AND 126"
+    seen += f" AND (strlen({sql}) > {max(map(len, BLANKS))} OR ascii({sql}) BETWEEN 40 AND 57)"
     # a provider may be called Null or None: names are blank only when nothing is written
     blank = f"{trimmed} = ''" if column.kind is Kind.TEXT else f"lower({trimmed}) IN {_in_list(BLANKS)}"
-    return f"CASE WHEN {blank} THEN NULL ELSE {trimmed} END"
+    return f"CASE WHEN {seen} THEN {sql} WHEN {blank} THEN NULL ELSE {trimmed} END"
 
 
 def value_of(column: Column, date_format: str | list[str] | None) -> str:
@@ -147,18 +170,19 @@ def value_of(column: Column, date_format: str | list[str] | None) -> str:
             cleaned = f"try_cast(regexp_replace({t}, '[^0-9.]', '', 'g') AS DECIMAL(18,2))"
             sign = f"CASE WHEN regexp_matches({t}, '[-(]') THEN -1 ELSE 1 END"
             grouped = f"CASE WHEN regexp_full_match({t}, {quote(_GROUPED)}) THEN {cleaned} * {sign} END"
-            return f"CAST(coalesce(try_cast({t} AS DECIMAL(18,2)), {grouped}) AS DECIMAL(18,2))"
+            return f"CAST(coalesce({_number(t, 'DECIMAL(18,2)')}, {grouped}) AS DECIMAL(18,2))"
         case Kind.RATE:
-            rate = f"try_cast({t} AS DECIMAL(9,6))"
+            rate = _number(t, "DECIMAL(9,6)")
             return f"CASE WHEN {rate} BETWEEN 0 AND 1 THEN {rate} END"
         case Kind.NUMBER:
-            return f"try_cast({t} AS DECIMAL(18,3))"
+            return _number(t, "DECIMAL(18,3)")
         case Kind.COUNT:
-            number = f"try_cast({t} AS DECIMAL(18,3))"
+            number = _number(t, "DECIMAL(18,3)")
             return f"CASE WHEN {number} = floor({number}) THEN CAST({number} AS BIGINT) END"
         case Kind.LATITUDE | Kind.LONGITUDE:
             most = 90 if column.kind is Kind.LATITUDE else 180
-            return f"CASE WHEN try_cast({t} AS DOUBLE) BETWEEN -{most} AND {most} THEN try_cast({t} AS DOUBLE) END"
+            degrees = _number(t, "DOUBLE")
+            return f"CASE WHEN {degrees} BETWEEN -{most} AND {most} THEN {degrees} END"
         case Kind.FLAG:
             return (
                 f"CASE WHEN lower({t}) IN {_in_list(_TRUE)} THEN true "
@@ -166,7 +190,8 @@ def value_of(column: Column, date_format: str | list[str] | None) -> str:
             )
         case Kind.MONTH_DAY:
             # 2001 has no 29 February, which no plan year can begin with
-            return f"CASE WHEN try_cast('2001-' || {t} AS DATE) IS NOT NULL THEN {t} END"
+            day = f"CASE WHEN regexp_full_match({t}, '\\d{{1,2}}-\\d{{1,2}}') THEN try_cast('2001-' || {t} AS DATE) END"
+            return f"strftime({day}, '%m-%d')"
         case Kind.NPI:
             return f"CASE WHEN regexp_full_match({t}, '\\d{{10}}\\.0') THEN left({t}, 10) ELSE {t} END"
         case Kind.TAXONOMY:
@@ -185,6 +210,11 @@ def value_of(column: Column, date_format: str | list[str] | None) -> str:
             return f"lower({t})"
         case _:
             return t
+
+
+def _number(text: str, kind: str) -> str:
+    """SQL for a number; DuckDB would also take 1_000, which no export writes for a thousand."""
+    return f"CASE WHEN NOT contains({text}, '_') THEN try_cast({text} AS {kind}) END"
 
 
 def staged(column: Column, present: bool) -> str:
@@ -217,7 +247,7 @@ def _column_rules(column: Column, period_end: date) -> list[Rule]:
         case Kind.DATE:
             rules += [
                 Rule("not_a_date", one, wrong),
-                Rule("date_out_of_range", one, f"year({v}) < {EARLIEST_YEAR}"),
+                Rule("date_out_of_range", one, f"year({v}) NOT BETWEEN {EARLIEST_YEAR} AND {LATEST_YEAR}"),
             ]
             if column.past:
                 rules.append(Rule("date_in_future", one, f"{v} > DATE '{period_end}'"))
@@ -228,7 +258,7 @@ def _column_rules(column: Column, period_end: date) -> list[Rule]:
                 Rule(
                     "amount_cleaned",
                     one,
-                    f"{v} IS NOT NULL AND try_cast({t} AS DECIMAL(18,2)) IS NULL",
+                    f"{v} IS NOT NULL AND regexp_matches({t}, '[$,(]')",
                     "repaired",
                 ),
             ]
@@ -291,12 +321,11 @@ def _luhn_fails(value: str) -> str:
 
     The prefix adds 24 to the sum (45 CFR 162.406; ISO/IEC 7812). Every second digit from the
     right, the check digit left out, counts double, and a two-digit double counts its digits.
+    So two digits xy, read as one number p, add y + 2x, and 1 more from x = 5 on; all modulo 10.
     """
     number = f"try_cast({value} AS BIGINT)"
-    total = "24"
-    for place in range(10):
-        digit = f"(({number} // {10**place}) % 10)"
-        total += f" + {digit}" if place % 2 == 0 else f" + 2 * {digit} - CASE WHEN {digit} > 4 THEN 9 ELSE 0 END"
+    pairs = [f"({number} // {100**place} % 100)" for place in range(5)]
+    total = " + ".join(["24", *(f"{p} + 2 * ({p} // 10) + {p} // 50" for p in pairs)])
     return f"regexp_full_match({value}, '\\d{{10}}') AND ({total}) % 10 <> 0"
 
 

@@ -7,12 +7,18 @@ import duckdb
 
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.csv import read_csv, read_parquet
+from sca_analysis.readers.medicare_fees import read_facility, read_non_facility
 from sca_analysis.readers.source import Raw, Source
 from sca_analysis.tables import Table
 
 Reader = Callable[[duckdb.DuckDBPyConnection, Path, Table, Source, Path], Raw]
 
-READERS: dict[str, Reader] = {"csv": read_csv, "parquet": read_parquet}
+READERS: dict[str, Reader] = {
+    "csv": read_csv,
+    "parquet": read_parquet,
+    "medicare-fees": read_non_facility,
+    "medicare-fees-facility": read_facility,
+}
 
 
 def read(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source: Source, work: Path) -> Raw:

@@ -7,8 +7,10 @@ the text its types. So a rule is written once, whatever the format.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sca_analysis.errors import ExportError
@@ -24,8 +26,13 @@ class Entry(BaseModel):
     @classmethod
     def _drop_blank(cls, given: object) -> object:
         if isinstance(given, dict):
-            return {k: v for k, v in given.items() if v not in ("", "null", "~", None)}
+            # a tilde is YAML for nothing, but also a delimiter
+            return {k: v for k, v in given.items() if v not in ("", "null", "~", None) or (k, v) == ("delimiter", "~")}
         return given
+
+
+#: At least one text.
+Names = Annotated[list[str], Field(min_length=1)]
 
 
 class Join(Entry):
@@ -46,8 +53,8 @@ class Source(Entry):
 
     path: str
     format: str | None = None
-    columns: dict[str, str | list[str]] = {}
-    date_format: str | list[str] | None = None
+    columns: dict[str, str | Names] = {}
+    date_format: str | Names | None = None
     constants: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
     keep: dict[str, list[str]] = {}
@@ -56,6 +63,15 @@ class Source(Entry):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
     skip_rows: int = Field(default=0, ge=0)
+
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _delimiter(cls, given: object) -> object:
+        if given in ("\\t", "tab"):
+            return "\t"
+        if given in ('"', "\n", "\r", "\0"):
+            raise ValueError("a quote or line end cannot be the delimiter")
+        return given
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -91,6 +107,12 @@ class Raw:
     selector: str = ""
     first_row: int = 2
     malformed: Callable[[], Sequence[Malformed]] = field(default=lambda: ())
+
+
+def rows_of(places: npt.NDArray[np.int64], lost: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the rows of records that were numbered without the lost rows: each lost one before moves them on."""
+    gaps = np.array(sorted(lost), dtype=np.int64)
+    return places + np.searchsorted(gaps - np.arange(len(gaps)), places, side="right")
 
 
 def quote(text: str) -> str:
@@ -151,7 +173,8 @@ def map_columns(table: Table, source: Source, header: Sequence[str], where: str)
             found[column.name] = name(same)
         if column.name in source.constants:
             constant = quote(source.constants[column.name])
-            found[column.name] = f"coalesce({found[column.name]}, {constant})" if theirs else constant
+            blank_is_null = f"nullif(trim({found.get(column.name)}), '')"
+            found[column.name] = f"coalesce({blank_is_null}, {constant})" if theirs else constant
         if column.name in source.values and column.name in found:
             found[column.name] = _translate(found[column.name], source.values[column.name])
     absent = [c.name for c in table.columns if c.required and c.name not in found]
@@ -190,9 +213,12 @@ def _theirs(header: Sequence[str], one: str, canonical: str, where: str) -> str:
 
 def _translate(sql: str, values: dict[str, str]) -> str:
     whens = " ".join(f"WHEN {quote(a.strip().casefold())} THEN {quote(b)}" for a, b in values.items())
-    return f"CASE lower(trim({sql})) {whens} ELSE {sql} END"
+    return f"CASE coalesce(lower(trim({sql})), '') {whens} ELSE {sql} END"
 
 
 def _some(header: Sequence[str], most: int = 12) -> str:
+    # a first row of values would show what may identify a member
+    if any(h.strip() and not any(c.isalpha() for c in h) for h in header):
+        return "a first row with numbers in it, so its header row may be missing or further down (skip_rows)"
     shown = ", ".join(header[:most])
     return shown if len(header) <= most else f"{shown} and {len(header) - most} more"
