@@ -2,21 +2,23 @@
 
 Question answered: how is each visit split in-network, out of network (OON) and under a single
 case agreement (SCA), and up to which rate is the SCA the better choice? In: ``Cases``, arrays for
-many courses at once. Out: one ``Split`` for each arrangement, and ``BreakEven`` rates.
+many courses at once. Out: one ``Split`` for each arrangement, and ``BreakEven`` rates or percentages.
 
 Everything is an integer, so that no cent is lost: money in cents, shares (coinsurance, collection
 rates) in parts per million (ppm), units of service in thousandths. Rounding is half up. The rules
 numbered in comments are those of "Money, visit by visit" in the project's domain rules:
 
 1. allowed = the lesser of billed and unit rate x units; 2. the deductible comes first, where it
-applies; 3. of the rest a copay, or else coinsurance; 4. never beyond the out-of-pocket maximum;
-5. OON, what is billed above allowed is the member's; 6. without OON benefits the plan pays nothing
-there; 7. a visit that the agreement does not cover is OON, and each tier keeps its accumulators.
+applies; 3. of the rest a copay, or else coinsurance, or the copay and then coinsurance on what
+remains; 4. never beyond the out-of-pocket maximum; 5. OON, what is billed above allowed is the
+member's; 6. without OON benefits the plan pays nothing there; 7. a visit that the agreement does not
+cover is OON, and each tier keeps its accumulators. A family's accumulators: see ``Family``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +28,16 @@ from sca_analysis.errors import CaseError
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Dates = npt.NDArray[np.datetime64]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 MILLION = 1_000_000  # [ppm]; the whole, as a share
 THOUSAND = 1_000  # [thousandths]; one unit of service
+WHOLE_PERCENT = 10_000  # [hundredths of a percent]; all of what is billed
 #: Largest amount a visit may have [cents]: its product with a share in ppm still fits 64 bits.
 LARGEST_AMOUNT = 1_000_000_000_000
-#: Stands for "no out-of-pocket maximum" [cents] and for "no limit of sessions" [visits].
+#: Stands for "no maximum", "no family deductible" [cents] and for "no limit of sessions" [visits].
 NO_LIMIT = 2**60
-#: Stands for "no rate does" among the break-even rates [cents].
+#: Stands for "no rate does" among the break-even rates [cents] and percentages.
 NO_RATE = -1
 
 ARRANGEMENTS = ("in_network", "out_of_network", "sca")
@@ -45,9 +49,29 @@ _MOST = {
     "cost_share_collected": MILLION,
     "balance_bill_collected": MILLION,
     "out_of_pocket_max": NO_LIMIT,
+    "family.deductible": NO_LIMIT,
     "units": 10_000 * THOUSAND,
     "charge": LARGEST_AMOUNT // 10,
 }
+#: Cases that are computed together: so many that a step outweighs its overhead, so few that all
+#: their visits stay in the processor's cache.
+_BLOCK = 4_096
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the members of a family share in one tier, for each case; shape (n_cases,).
+
+    Embedded: this member's deductible is met once his own or the family's is. Aggregate: only the
+    family's counts. His maximum is reached, either way, once his own or the family's is: the
+    self-only limit holds for each individual (45 CFR 156.130). What he pays counts towards both.
+    """
+
+    deductible: Integers  # of a plan year, all members together; NO_LIMIT = none [cents]
+    out_of_pocket_max: Integers  # likewise [cents]
+    is_aggregate: Flags
+    deductible_used: Integers  # by all members, this one too, before the first visit [cents]
+    out_of_pocket_used: Integers  # likewise [cents]
 
 
 @dataclass(frozen=True)
@@ -57,14 +81,16 @@ class Tier:
     All arrays have shape (n_cases,).
     """
 
-    deductible: Integers  # of a plan year [cents]
+    deductible: Integers  # of a plan year; not read where the family's is aggregate [cents]
     coinsurance: Integers  # the member's share after the deductible [ppm]
-    copay: Integers  # of a visit; instead of coinsurance where has_copay [cents]
+    copay: Integers  # of a visit; instead of coinsurance where has_copay, see copay_and_coinsurance [cents]
     has_copay: Flags
     deductible_applies: Flags
     out_of_pocket_max: Integers  # most the member pays in a plan year; NO_LIMIT = none [cents]
     deductible_used: Integers  # accumulator before the first visit, in its plan year [cents]
     out_of_pocket_used: Integers  # likewise [cents]
+    copay_and_coinsurance: Flags | None = None  # the copay, then coinsurance on what remains; None = nowhere
+    family: Family | None = None  # None: members accumulate apart
 
 
 @dataclass(frozen=True)
@@ -97,7 +123,7 @@ class Cases:
     has_out_of_network: Flags  # False: no OON benefits, and the OON tier is not read
     cost_share_collected: Integers  # what the provider collects of cost shares [ppm]
     balance_bill_collected: Integers  # what the provider collects of balance bills [ppm]
-    charge: Integers  # billed per unit, the highest break-even rate to consider [cents]
+    charge: Integers  # billed per unit, the highest break-even rate; only break_even_rates reads it [cents]
 
     def __post_init__(self) -> None:
         """Refuse arrays that would broadcast or overflow without a word."""
@@ -109,7 +135,8 @@ class Cases:
             shape = self.visit.shape if name in _BY_VISIT else self.visit.shape[:1]
             if array.shape != shape or array.dtype not in (np.dtype(np.int64), np.dtype(np.bool_)):
                 raise ValueError(f"Cases.{name} must have shape {shape}, as int64 or bool")
-            most = _MOST.get(name.rpartition(".")[2], LARGEST_AMOUNT)
+            *_, part, last = ("", *name.split("."))
+            most = _MOST.get(f"{part}.{last}", _MOST.get(last, LARGEST_AMOUNT))
             wrong = (array < 0) | (array > most)
             if np.any(wrong & self.visit if name in _BY_VISIT else wrong):
                 raise CaseError(f"{name} of a case is negative or too large: correct it, or leave the case out.")
@@ -134,7 +161,10 @@ class Split:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Break-even rates of a unit, each of shape (n_cases,); ``NO_RATE`` where none does [cents]."""
+    """Break-even rates of a unit [cents], or shares of what is billed [hundredths of a percent].
+
+    Each of shape (n_cases,); ``NO_RATE`` where none does.
+    """
 
     plan: Integers  # highest at which the SCA costs the plan no more than OON
     member: Integers  # highest at which the SCA costs the member no more than OON
@@ -176,6 +206,11 @@ def allow(billed: Integers, rate: Integers, units: Integers) -> Integers:
 def multiply(rate: Integers, units: Integers) -> Integers:
     """Return rate of a unit [cents] x units [thousandths], rounded half up to whole cents."""
     return _round_half_up(rate * units, THOUSAND)
+
+
+def take_percent(billed: Integers, percent: Integers) -> Integers:
+    """Return a share [hundredths of a percent] of what is billed, rounded half up to whole cents."""
+    return _round_half_up(billed * percent, WHOLE_PERCENT)
 
 
 def plan_years(dates: Dates, start: Integers) -> Integers:
@@ -230,29 +265,38 @@ def adjudicate(tier: Tier, allowed: Integers, plan_year: Integers) -> tuple[Inte
         start at zero with each change.
 
     """
-    # Visits are walked one by one: stored so that one visit of all cases lies together in memory.
-    deductible, cost_share = np.empty_like(allowed.T, order="C"), np.empty_like(allowed.T, order="C")
-    columns = iter(np.ascontiguousarray(allowed.T))
-    for number, (part, share) in enumerate(_walk(tier, columns, _resets(plan_year))):
-        deductible[number], cost_share[number] = part, share
-    return deductible.T, cost_share.T
+    deductible, cost_share = _new_by_visit(allowed.shape), _new_by_visit(allowed.shape)
+    terms = _read_terms(tier)
+    for rows in _blocks(len(allowed)):
+        part, share = _walk(terms.take(rows), _turn(allowed, rows), _resets(_turn(plan_year, rows)))
+        _put(deductible, rows, part)
+        _put(cost_share, rows, share)
+    return deductible, cost_share
 
 
 def compare_arrangements(cases: Cases) -> dict[str, Split]:
     """Split every visit in-network, OON and under the SCA; keys as in ``ARRANGEMENTS``."""
-    billed = np.where(cases.visit, cases.billed, 0)
-    allowed = np.where(cases.visit, cases.in_network_allowed, 0)
-    part, share = adjudicate(cases.in_network, allowed, cases.plan_year)
-    in_network = _total(cases, billed, allowed, part, share, np.zeros_like(billed))
-    uncovered = replace(cases, covered=np.zeros_like(cases.covered))
-    out_of_network = _total(cases, billed, *_adjudicate_uncovered(uncovered))
-    # Rule 7: the tiers accumulate apart and a visit without an allowed amount moves nothing, so
-    # the covered visits in one tier and the others in the other add up to the whole.
-    allowed = np.where(cases.visit & cases.covered, cases.sca_allowed, 0)
-    part, share = adjudicate(cases.in_network, allowed, cases.plan_year)
-    oon_allowed, oon_part, oon_share, bill = _adjudicate_uncovered(cases)
-    sca = _total(cases, billed, allowed + oon_allowed, part + oon_part, share + oon_share, bill)
-    return dict(zip(ARRANGEMENTS, (in_network, out_of_network, sca), strict=True))
+    charges = _new_by_visit(cases.visit.shape)
+    splits = {name: _new_split(charges) for name in ARRANGEMENTS}
+    for block in _take_blocks(cases):
+        billed = np.where(block.visit, block.turn(cases.billed), 0)
+        _put(charges, block.rows, billed)
+        allowed = np.where(block.visit, block.turn(cases.in_network_allowed), 0)
+        part, share = _walk(block.in_network, allowed, block.resets)
+        _fill(splits["in_network"], cases, block.rows, (allowed, part, share, None))
+        _fill(splits["out_of_network"], cases, block.rows, block.adjudicate_uncovered(block.visit, billed))
+        # Rule 7: the tiers accumulate apart and a visit without an allowed amount moves nothing, so
+        # the covered visits in one tier and the others in the other add up to the whole.
+        covered = block.visit & block.turn(cases.covered)
+        allowed = np.where(covered, block.turn(cases.sca_allowed), 0)
+        part, share = _walk(block.in_network, allowed, block.resets)
+        outside = block.visit & ~covered
+        bill = None
+        if outside.any():
+            oon_allowed, oon_part, oon_share, bill = block.adjudicate_uncovered(outside, billed)
+            allowed, part, share = allowed + oon_allowed, part + oon_part, share + oon_share
+        _fill(splits["sca"], cases, block.rows, (allowed, part, share, bill))
+    return splits
 
 
 def select_visits(cases: Cases, split: Split, visits: Flags) -> Split:
@@ -260,8 +304,14 @@ def select_visits(cases: Cases, split: Split, visits: Flags) -> Split:
 
     What each visit costs still depends on all visits before it: they moved the accumulators.
     """
-    parts = (split.billed, split.allowed, split.deductible, split.member_cost_share, split.balance_bill)
-    return _total(cases, *(np.where(visits, part, 0) for part in parts))
+    selected = _new_split(_new_by_visit(cases.visit.shape))
+    parts = (split.allowed, split.deductible, split.member_cost_share, split.balance_bill)
+    for rows in _blocks(len(cases.visit)):
+        chosen = _turn(visits, rows)
+        _put(selected.billed, rows, np.where(chosen, split.billed[rows].T, 0))
+        allowed, part, share, bill = (np.where(chosen, p[rows].T, 0) for p in parts)
+        _fill(selected, cases, rows, (allowed, part, share, bill))
+    return selected
 
 
 def break_even_rates(cases: Cases, out_of_network: Split | None = None) -> BreakEven:
@@ -270,7 +320,7 @@ def break_even_rates(cases: Cases, out_of_network: Split | None = None) -> Break
     Parameters
     ----------
     cases : Cases
-        ``sca_allowed`` is not read: it is what the search varies.
+        ``sca_allowed`` is not read: it is what the search varies, one rate for all covered visits.
     out_of_network : Split, optional
         The split of these cases OON, where the caller has it already.
 
@@ -279,111 +329,263 @@ def break_even_rates(cases: Cases, out_of_network: Split | None = None) -> Break
     Bisection on the exact split. It is exact because no total under the SCA falls when the rate
     rises: in a plan year the deductible parts of all visits together are min(allowed, left), so the
     rest of each visit never shrinks; of a larger rest neither the copay or rounded coinsurance nor
-    what remains of it for the plan is smaller, and the maximum caps the year's sum.
+    what remains of it for the plan is smaller, and the maximum caps the year's sum. A family's
+    accumulators only make what is left of either smaller.
 
     """
-    oon = compare_arrangements(cases)["out_of_network"] if out_of_network is None else out_of_network
-    billed, units = np.ascontiguousarray(cases.billed.T), np.ascontiguousarray(cases.units.T)
-    covered = np.ascontiguousarray((cases.visit & cases.covered).T)
-    resets = _resets(cases.plan_year)
-    # Visits that are not covered do not depend on the rate: their totals are fixed.
-    oon_allowed, _, oon_share, bill = _adjudicate_uncovered(cases)
-    fixed_plan, fixed_share = (oon_allowed - oon_share).sum(axis=1), oon_share.sum(axis=1)
-    fixed_bill = bill.sum(axis=1)
+    whole = (cases.units == THOUSAND) | ~cases.visit  # a visit of one unit, by far the most, needs no product
 
-    def split_at(rate: Integers) -> tuple[Integers, Integers]:
-        """Return what plan and member (cost share) pay in all at a rate of each case [cents]."""
-        plan, member = fixed_plan.copy(), fixed_share.copy()
-        columns = [np.where(c, allow(b, rate, u), 0) for b, u, c in zip(billed, units, covered, strict=True)]
-        for amount, (_, share) in zip(columns, _walk(cases.in_network, columns, resets), strict=True):
-            plan += amount - share
-            member += share
-        return plan, member
+    def allow_in(block: "_Block", billed: Integers) -> Callable[[Integers], Integers]:
+        if block.turn(whole).all():
+            return lambda rate: np.minimum(billed, rate)
+        units = np.where(block.visit, block.turn(cases.units), 0)
+        return lambda rate: allow(billed, rate, units)
 
-    def suits_plan(rate: Integers) -> Flags:
-        suits: Flags = split_at(rate)[0] <= oon.plan_paid.sum(axis=1)
-        return suits
-
-    def suits_member(rate: Integers) -> Flags:
-        suits: Flags = split_at(rate)[1] + fixed_bill <= oon.member_total
-        return suits
-
-    def fails_provider(rate: Integers) -> Flags:
-        fails: Flags = _net(cases, *split_at(rate), fixed_bill) < oon.provider_net
-        return fails
-
-    lowest = _highest(cases.charge, fails_provider) + 1
-    provider = np.where(lowest > cases.charge, NO_RATE, lowest)
-    return BreakEven(_highest(cases.charge, suits_plan), _highest(cases.charge, suits_member), provider)
+    return _break_even(cases, out_of_network, cases.charge, allow_in)
 
 
-def _adjudicate_uncovered(cases: Cases) -> tuple[Integers, Integers, Integers, Integers]:
-    """Return allowed, deductible part, cost share and balance bill of visits without agreement."""
-    outside = cases.visit & ~cases.covered
-    # Rule 6: without OON benefits nothing is allowed there, and so nothing is shared or paid.
-    allowed = np.where(outside & cases.has_out_of_network[:, None], cases.out_of_network_allowed, 0)
-    part, share = adjudicate(cases.out_of_network, allowed, cases.plan_year)
-    return allowed, part, share, np.where(outside, cases.billed - allowed, 0)  # rule 5
+def break_even_percents(cases: Cases, out_of_network: Split | None = None) -> BreakEven:
+    """Find the shares of what is billed, 0 to 100%, up to or from which the SCA matches OON.
+
+    For agreements whose rate depends on the procedure, so that there is no one rate of a unit: each
+    covered visit is allowed the same percentage of its charge. See ``break_even_rates``.
+    """
+    ceiling = np.full(len(cases.visit), WHOLE_PERCENT, dtype=np.int64)
+    return _break_even(cases, out_of_network, ceiling, lambda _, billed: lambda percent: take_percent(billed, percent))
 
 
-def _walk(tier: Tier, columns: Iterable[Integers], resets: list[Flags]) -> Iterator[tuple[Integers, Integers]]:
-    """Yield deductible part and cost share of one visit of all cases after the other [cents]."""
-    whole = np.where(tier.deductible_applies, tier.deductible, 0)
-    deductible_left = np.maximum(whole - tier.deductible_used, 0)
-    pocket_left = np.maximum(tier.out_of_pocket_max - tier.out_of_pocket_used, 0)
-    for allowed, reset in zip(columns, resets, strict=True):
-        if reset.any():
-            deductible_left = np.where(reset, whole, deductible_left)
-            pocket_left = np.where(reset, tier.out_of_pocket_max, pocket_left)
-        deductible = np.minimum(allowed, deductible_left)  # rule 2
-        rest = allowed - deductible
-        coinsurance = _round_half_up(rest * tier.coinsurance, MILLION)
-        share = np.where(tier.has_copay, np.minimum(tier.copay, rest), coinsurance)  # rule 3
-        cost_share = np.minimum(deductible + share, pocket_left)  # rule 4
-        deductible_left = deductible_left - deductible
-        pocket_left = pocket_left - cost_share
-        yield deductible, cost_share
+@dataclass(frozen=True)
+class _Terms:
+    """A tier as the walk reads it, each of shape (n_cases,) [cents, ppm]."""
+
+    deductible: Integers  # left when a plan year begins
+    out_of_pocket: Integers  # likewise
+    deductible_left: Integers  # before the first visit
+    out_of_pocket_left: Integers  # likewise
+    copay: Integers  # zero where there is none
+    coinsurance: Integers  # zero where a copay replaces it
+
+    def take(self, rows: slice) -> "_Terms":
+        """Return the terms of some cases."""
+        return _Terms(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def _resets(plan_year: Integers) -> list[Flags]:
-    """Tell, visit by visit, in which cases a plan year begins that is not the first visit's.
+@dataclass(frozen=True)
+class _Block:
+    """Some cases, with arrays by visit turned to (n_visits, n_cases): one visit of all lies together."""
+
+    cases: Cases
+    rows: slice
+    width: int  # visits of the longest course; the padding behind is skipped
+    visit: Flags
+    resets: list[Flags | None]
+    in_network: _Terms
+    out_of_network: _Terms
+
+    def turn(self, array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+        """Return an array by visit of these cases, turned."""
+        return _turn(array, self.rows, self.width)
+
+    def adjudicate_uncovered(self, outside: Flags, billed: Integers) -> tuple[Integers, Integers, Integers, Integers]:
+        """Return allowed, deductible part, cost share and balance bill of visits without agreement."""
+        # Rule 6: without OON benefits nothing is allowed there, and so nothing is shared or paid.
+        has_benefits = outside & self.cases.has_out_of_network[self.rows]
+        allowed = np.where(has_benefits, self.turn(self.cases.out_of_network_allowed), 0)
+        part, share = _walk(self.out_of_network, allowed, self.resets)
+        return allowed, part, share, np.where(outside, billed - allowed, 0)  # rule 5
+
+
+def _blocks(n_cases: int) -> Iterator[slice]:
+    """Yield rows of cases to compute together."""
+    for start in range(0, n_cases, _BLOCK):
+        yield slice(start, start + _BLOCK)
+
+
+def _take_blocks(cases: Cases) -> Iterator[_Block]:
+    """Yield the cases block by block."""
+    inside, outside = _read_terms(cases.in_network), _read_terms(cases.out_of_network)
+    for rows in _blocks(len(cases.visit)):
+        width = int(cases.visit[rows].any(axis=0).sum())
+        visit, resets = _turn(cases.visit, rows, width), _resets(_turn(cases.plan_year, rows, width))
+        yield _Block(cases, rows, width, visit, resets, inside.take(rows), outside.take(rows))
+
+
+def _turn(array: npt.NDArray[_Scalar], rows: slice, width: int | None = None) -> npt.NDArray[_Scalar]:
+    """Return visits of some cases, the first ``width`` or all, as (n_visits, n_cases).
+
+    They are walked one by one: one visit of all cases then lies together in memory.
+    """
+    return np.ascontiguousarray(array[rows, :width].T)
+
+
+def _read_terms(tier: Tier) -> _Terms:
+    """Return what is left of deductible and maximum, and what a visit costs after the deductible."""
+    deductible, left = tier.deductible, tier.deductible - tier.deductible_used
+    most, pocket_left = tier.out_of_pocket_max, tier.out_of_pocket_max - tier.out_of_pocket_used
+    if (family := tier.family) is not None:
+        # All that this member pays lowers what is left of his own and of the family's alike, so the
+        # lesser of both at the start stays the lesser.
+        own, own_left = (np.where(family.is_aggregate, NO_LIMIT, amount) for amount in (deductible, left))
+        deductible = np.minimum(own, family.deductible)
+        left = np.minimum(own_left, family.deductible - family.deductible_used)
+        most = np.minimum(most, family.out_of_pocket_max)
+        pocket_left = np.minimum(pocket_left, family.out_of_pocket_max - family.out_of_pocket_used)
+    replaces = tier.has_copay
+    if tier.copay_and_coinsurance is not None:
+        replaces = replaces & ~tier.copay_and_coinsurance
+    return _Terms(
+        deductible=np.where(tier.deductible_applies, deductible, 0),
+        out_of_pocket=most,
+        deductible_left=np.where(tier.deductible_applies, np.maximum(left, 0), 0),
+        out_of_pocket_left=np.maximum(pocket_left, 0),
+        copay=np.where(tier.has_copay, tier.copay, 0),
+        coinsurance=np.where(replaces, 0, tier.coinsurance),
+    )
+
+
+def _walk(terms: _Terms, allowed: Integers, resets: list[Flags | None]) -> tuple[Integers, Integers]:
+    """Return deductible part and cost share, (n_visits, n_cases), of turned allowed amounts [cents]."""
+    deductible, cost_share = np.empty_like(allowed), np.empty_like(allowed)
+    deductible_left, pocket_left = terms.deductible_left.copy(), terms.out_of_pocket_left.copy()
+    has_copay = bool(terms.copay.any())
+    fixed = np.empty_like(deductible_left)
+    # One visit of all cases after the other, in place: making new arrays would take most of the time.
+    for amount, part, share, reset in zip(allowed, deductible, cost_share, resets, strict=True):
+        if reset is not None:
+            np.copyto(deductible_left, terms.deductible, where=reset)
+            np.copyto(pocket_left, terms.out_of_pocket, where=reset)
+        np.minimum(amount, deductible_left, out=part)  # rule 2
+        np.subtract(amount, part, out=share)
+        if has_copay:  # rule 3
+            np.minimum(share, terms.copay, out=fixed)
+            share -= fixed
+        share *= terms.coinsurance
+        share += MILLION // 2
+        share //= MILLION
+        if has_copay:
+            share += fixed
+        share += part
+        np.minimum(share, pocket_left, out=share)  # rule 4
+        deductible_left -= part
+        pocket_left -= share
+    return deductible, cost_share
+
+
+def _resets(plan_year: Integers) -> list[Flags | None]:
+    """Tell, visit by visit, in which cases a plan year begins that is not the first visit's; None = in none.
 
     Padding may look like a new year: with nothing allowed after it, that changes nothing.
     """
-    years = np.ascontiguousarray(plan_year.T)
-    return [np.zeros(len(plan_year), dtype=np.bool_), *(years[1:] != years[:-1])][: len(years)]
+    begins = plan_year[1:] != plan_year[:-1]
+    some = begins.any(axis=1)
+    return [None, *(new if any_ else None for new, any_ in zip(begins, some, strict=True))][: len(plan_year)]
 
 
-def _arrays(cases: Cases) -> Iterator[tuple[str, Integers | Flags]]:
+def _arrays(part: Cases | Tier | Family) -> Iterator[tuple[str, Integers | Flags]]:
     """Yield the name and the array of every field, those of the tiers included."""
-    for field in fields(cases):
-        value = getattr(cases, field.name)
-        if isinstance(value, Tier):
-            yield from ((f"{field.name}.{part.name}", getattr(value, part.name)) for part in fields(Tier))
-        else:
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, Tier | Family):
+            yield from ((f"{field.name}.{name}", array) for name, array in _arrays(value))
+        elif value is not None:
             yield field.name, value
 
 
-def _total(
-    cases: Cases, billed: Integers, allowed: Integers, deductible: Integers, share: Integers, bill: Integers
-) -> Split:
-    """Return the split with its totals over the visits of each case."""
-    plan_paid = allowed - share
-    shares, bills = share.sum(axis=1), bill.sum(axis=1)
-    net = _net(cases, plan_paid.sum(axis=1), shares, bills)
-    return Split(billed, allowed, deductible, share, plan_paid, bill, shares + bills, net)
+def _new_by_visit(shape: tuple[int, ...]) -> Integers:
+    """Return zeros of shape (n_cases, n_visits), stored visit by visit as the walk writes them."""
+    return np.zeros(shape[::-1], dtype=np.int64).T
 
 
-def _net(cases: Cases, plan: Integers, share: Integers, bill: Integers) -> Integers:
-    """Return what reaches the provider, rounded once, in cents.
+def _new_split(billed: Integers) -> Split:
+    """Return a split to be filled block by block; what stays zero takes no memory."""
+    by_visit = (_new_by_visit(billed.shape) for _ in range(5))
+    return Split(billed, *by_visit, *(np.zeros(len(billed), dtype=np.int64) for _ in range(2)))
+
+
+def _put(whole: Integers, rows: slice, turned: Integers) -> None:
+    """Write turned amounts of a block into an array of all cases."""
+    whole[rows, : len(turned)].T[:] = turned
+
+
+def _fill(
+    split: Split, cases: Cases, rows: slice, amounts: tuple[Integers, Integers, Integers, Integers | None]
+) -> None:
+    """Put turned amounts of a block into the split, with totals: allowed, deductible, share and bill, None = zero."""
+    allowed, part, share, bill = amounts
+    plan = allowed - share
+    _put(split.allowed, rows, allowed)
+    _put(split.deductible, rows, part)
+    _put(split.member_cost_share, rows, share)
+    _put(split.plan_paid, rows, plan)
+    if bill is not None:
+        _put(split.balance_bill, rows, bill)
+    shares = share.sum(axis=0)
+    bills = np.zeros_like(shares) if bill is None else bill.sum(axis=0)
+    split.member_total[rows] = shares + bills
+    split.provider_net[rows] = _net(cases, rows, plan.sum(axis=0), shares, bills)
+
+
+def _net(cases: Cases, rows: slice, plan: Integers, share: Integers, bill: Integers) -> Integers:
+    """Return what reaches the provider of some cases, rounded once, in cents.
 
     Whole millions are taken out first: a total over many visits times ppm may not fit 64 bits.
     """
-    parts = ((share, cases.cost_share_collected), (bill, cases.balance_bill_collected))
+    parts = ((share, cases.cost_share_collected[rows]), (bill, cases.balance_bill_collected[rows]))
     whole = sum(amount // MILLION * collected for amount, collected in parts)
     rest = sum(amount % MILLION * collected for amount, collected in parts)
     net: Integers = plan + whole + _round_half_up(np.asarray(rest), MILLION)
     return net
+
+
+#: For a block and what its covered visits are billed: what a figure of each case makes their allowed amounts.
+_AllowIn = Callable[[_Block, Integers], Callable[[Integers], Integers]]
+
+
+def _break_even(cases: Cases, out_of_network: Split | None, ceiling: Integers, allow_in: _AllowIn) -> BreakEven:
+    """Find break-even figures from 0 to ``ceiling``."""
+    oon = compare_arrangements(cases)["out_of_network"] if out_of_network is None else out_of_network
+    oon_plan = oon.plan_paid.sum(axis=1)
+    found = BreakEven(*(np.empty_like(ceiling) for _ in fields(BreakEven)))
+    for block in _take_blocks(cases):
+        rows = block.rows
+        targets = oon_plan[rows], oon.member_total[rows], oon.provider_net[rows]
+        figures = _search_block(block, targets, ceiling[rows], allow_in)
+        found.plan[rows], found.member[rows], found.provider[rows] = figures
+    return found
+
+
+def _search_block(
+    block: _Block, out_of_network: tuple[Integers, Integers, Integers], ceiling: Integers, allow_in: _AllowIn
+) -> tuple[Integers, Integers, Integers]:
+    """Find the figures of plan, member and provider that match their totals OON, by three bisections."""
+    oon_plan, oon_member, oon_net = out_of_network
+    covered, billed = block.visit & block.turn(block.cases.covered), block.turn(block.cases.billed)
+    allow_at = allow_in(block, np.where(covered, billed, 0))
+    # Visits that are not covered do not depend on the figure: their totals are fixed.
+    uncovered = block.adjudicate_uncovered(block.visit & ~covered, billed)
+    fixed_allowed, _, fixed_share, fixed_bill = (part.sum(axis=0) for part in uncovered)
+
+    def split_at(figure: Integers) -> tuple[Integers, Integers]:
+        """Return what plan and member (cost share) pay in all at a figure of each case [cents]."""
+        allowed = allow_at(figure)
+        share = _walk(block.in_network, allowed, block.resets)[1].sum(axis=0) + fixed_share
+        return allowed.sum(axis=0) + fixed_allowed - share, share
+
+    def suits_plan(figure: Integers) -> Flags:
+        suits: Flags = split_at(figure)[0] <= oon_plan
+        return suits
+
+    def suits_member(figure: Integers) -> Flags:
+        suits: Flags = split_at(figure)[1] + fixed_bill <= oon_member
+        return suits
+
+    def fails_provider(figure: Integers) -> Flags:
+        fails: Flags = _net(block.cases, block.rows, *split_at(figure), fixed_bill) < oon_net
+        return fails
+
+    lowest = _highest(ceiling, fails_provider) + 1
+    provider = np.where(lowest > ceiling, NO_RATE, lowest)
+    return _highest(ceiling, suits_plan), _highest(ceiling, suits_member), provider
 
 
 def _highest(ceiling: Integers, holds: Callable[[Integers], Flags]) -> Integers:

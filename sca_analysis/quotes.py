@@ -1,340 +1,54 @@
-"""A case file in, its quote out: one course of treatment under the three arrangements.
+"""A case in, its quote out: one course of treatment under the three arrangements.
 
 Question answered: what do plan, member and provider pay or get, visit by visit, in-network, out of
-network (OON) and under a single case agreement (SCA), and which rates suit all of them? In: a JSON
-or YAML file (``load_case``). Out: a dictionary that is the answer of ``sca quote --json``
-(``quote``) and a text for the terminal (``as_table``).
-
-Inside a ``Case`` money is in integer cents, shares in parts per million and units of service in
-thousandths, as ``costs`` wants them; in files, money is text with two decimals.
+network (OON) and under a single case agreement (SCA), and which rates suit all of them? In: a ``Case``
+of ``casefile``. Out: a dictionary that is the answer of ``sca quote --json`` (``quote``) and a text for
+the terminal (``as_table``).
 """
 
-import json
-import re
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
-import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    StrictBool,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
 
 from sca_analysis import costs
+from sca_analysis.casefile import Accumulator, Case, TierBenefits, Visit, load_case, read_case
 from sca_analysis.costs import ARRANGEMENTS, NO_LIMIT, NO_RATE
-from sca_analysis.errors import CaseError
 
-#: Highest amount of money in a case file [USD] and of units in a visit: far above any real one.
-MOST_MONEY, MOST_UNITS = Decimal("9999999.99"), Decimal(1000)
-
-_PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?|-?(nan|inf(inity)?)", re.IGNORECASE)
-_AS_MONEY = 'give it as dollars, for example "500.00"'
-_AS_SHARE = 'give it as a share from 0 to 1, for example "0.20"'
-_AS_UNITS = "give it as a number above 0, for example 1"
-_AS_DATE = 'give it as year-month-day, for example "2026-01-05"'
-_AS_COUNT = "give it as a whole number, for example 10"
-_AS_MONTH_DAY = 'give it as month-day, for example "01-01"'
-_AS_OBJECT = "give it as an object with named fields"
+__all__ = ["Case", "as_arrays", "as_table", "format_cents", "load_case", "quote", "read_case"]
 
 _WORDS = {"in_network": "in-network", "out_of_network": "out of network", "sca": "agreement"}
-
-
-def _number(value: object, how: str, least: Decimal, most: Decimal, decimals: int) -> int:
-    """Return a number of a case file x 10^``decimals``; ``ValueError`` says what is wrong."""
-    if value is None:
-        raise ValueError(f"is empty: {how}")
-    if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
-        value = Decimal(value)
-    if isinstance(value, bool | float) or not isinstance(value, int | Decimal):
-        raise ValueError(f"is not a plain number: {how}")
-    exact = Decimal(value)
-    if not exact.is_finite():
-        raise ValueError(f"is not a finite number: {how}")
-    if exact < least:
-        raise ValueError(f"is negative: {how}")
-    if exact > most:
-        raise ValueError(f"is above {most}: {how}")
-    try:
-        return costs.scale(exact, decimals, "It")
-    except CaseError:
-        raise ValueError(f"has more than {decimals} decimals: {how}") from None
-
-
-def _money(value: object) -> int:
-    """Dollars to cents."""
-    return _number(value, _AS_MONEY, Decimal(0), MOST_MONEY, 2)
-
-
-def _share(value: object) -> int:
-    """Share from 0 to 1 to parts per million."""
-    return _number(value, _AS_SHARE, Decimal(0), Decimal(1), 6)
-
-
-def _count(value: object) -> int:
-    """Return a whole number that is not negative."""
-    if isinstance(value, str | Decimal):
-        raise ValueError(f"is not a whole number: {_AS_COUNT}")
-    return _number(value, _AS_COUNT, Decimal(0), Decimal(1_000_000), 0)
-
-
-def _day(value: object) -> date:
-    """Return a date; YAML reads dates by itself, JSON has them as text."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            raise ValueError(f"is no day of the calendar: {_AS_DATE}") from None
-    raise ValueError(f"is {'empty' if value is None else 'not a date'}: {_AS_DATE}")
-
-
-def _month_day(value: object) -> int:
-    """Return month x 100 + day. 2000 is a leap year: a plan year may begin on 29 February."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{2}-[0-9]{2}", value):
-        try:
-            start = date.fromisoformat(f"2000-{value}")
-        except ValueError:
-            raise ValueError(f"is no day of the calendar: {_AS_MONTH_DAY}") from None
-        return start.month * 100 + start.day
-    raise ValueError(f"is not a day of the year: {_AS_MONTH_DAY}")
-
-
-Money = Annotated[int, BeforeValidator(_money)]
-Share = Annotated[int, BeforeValidator(_share)]
-Count = Annotated[int, BeforeValidator(_count)]
-Day = Annotated[date, BeforeValidator(_day)]
-MonthDay = Annotated[int, BeforeValidator(_month_day)]
-
-
-class _Part(BaseModel):
-    """Part of a case: immutable, and an unknown field is a fault, since it may be a misspelt one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Visit(_Part):
-    """One day of service."""
-
-    date: Day
-    units: int | Decimal | str  # as the file gives it, since the quote repeats it
-
-    @field_validator("units", mode="before")
-    @classmethod
-    def _check_units(cls, value: object) -> object:
-        if _number(value, _AS_UNITS, Decimal(0), MOST_UNITS, 3) == 0:
-            raise ValueError(f"is zero: {_AS_UNITS}")
-        return value
-
-    @property
-    def thousandths(self) -> int:
-        """Units of service [thousandths]."""
-        return costs.scale(Decimal(self.units), 3, "units")
-
-
-class Agreement(_Part):
-    """The SCA. Null stands for no limit of sessions, and for an open date."""
-
-    rate: Money  # of a unit [cents]
-    sessions_authorized: Count | None  # [visits]
-    effective_date: Day | None
-    expiry_date: Day | None
-
-    @model_validator(mode="after")
-    def _check_dates(self) -> Self:
-        if self.effective_date and self.expiry_date and self.expiry_date < self.effective_date:
-            raise ValueError("has an expiry_date before its effective_date: correct one of them")
-        return self
-
-
-class TierBenefits(_Part):
-    """Benefits of one tier. The deductible is that of a plan year. Units: cents, ppm."""
-
-    deductible: Money
-    coinsurance: Share | None = None
-    copay: Money | None = None  # null: coinsurance applies
-    deductible_applies: StrictBool = True
-    out_of_pocket_max: Money | None = None  # null: there is none
-
-    @model_validator(mode="after")
-    def _check_share(self) -> Self:
-        if self.copay is None and self.coinsurance is None:
-            raise ValueError(f"has neither coinsurance nor copay: add coinsurance; {_AS_SHARE}")
-        return self
-
-
-class Benefits(_Part):
-    """Benefits of both tiers; ``out_of_network`` null: the plan has no OON benefits."""
-
-    plan_year_start: MonthDay = 101  # month x 100 + day
-    in_network: TierBenefits
-    out_of_network: TierBenefits | None
-
-
-class Accumulator(_Part):
-    """What the member has met of a tier before the first visit, in its plan year [cents]."""
-
-    deductible: Money = 0
-    out_of_pocket: Money = 0
-
-
-class Accumulators(_Part):
-    """Accumulators of both tiers; what is missing is zero."""
-
-    in_network: Accumulator = Accumulator()
-    out_of_network: Accumulator = Accumulator()
-
-
-class CollectionRate(_Part):
-    """Shares that the provider collects of what the member owes [ppm]."""
-
-    cost_share: Share
-    balance_bill: Share
-
-
-class Case(_Part):
-    """One course of treatment, its agreement and the benefits of the member.
-
-    Visits are kept in date order, those of one day in the order given.
-    """
-
-    name: str = ""
-    why: str = ""
-    billed_per_unit: Money
-    in_network_rate: Money
-    out_of_network_allowed: Money | None  # null only where the plan has no OON benefits
-    visits: tuple[Visit, ...]
-    agreement: Agreement
-    benefits: Benefits
-    accumulators: Accumulators = Accumulators()
-    collection_rate: CollectionRate
-
-    @field_validator("visits")
-    @classmethod
-    def _check_visits(cls, visits: tuple[Visit, ...]) -> tuple[Visit, ...]:
-        if not visits:
-            raise ValueError("is empty: add at least one visit")
-        return tuple(sorted(visits, key=lambda visit: visit.date))
-
-    @model_validator(mode="after")
-    def _check_oon_allowed(self) -> Self:
-        if self.benefits.out_of_network is not None and self.out_of_network_allowed is None:
-            raise ValueError(f"out_of_network_allowed is empty, but the plan has OON benefits: {_AS_MONEY}")
-        return self
-
-
-def load_case(path: str | Path) -> Case:
-    """Read a case file: JSON, or YAML where the name ends in .yaml or .yml.
-
-    Parameters
-    ----------
-    path : path
-        The file holds the case itself or, as a worked example does, ``{"case": ...}``.
-
-    Raises
-    ------
-    CaseError
-        If the file cannot be read or the case is not sound; one sentence that names the field.
-
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise CaseError(f"case {path.name} is not text in UTF-8: save it as UTF-8.") from None
-    except OSError as error:
-        reason = error.strerror or "it cannot be opened"
-        raise CaseError(f"case {path.name} cannot be read ({reason}): check the path.") from None
-    try:
-        if path.suffix.lower() in (".yaml", ".yml"):
-            content = yaml.load(text, Loader=_ExactLoader)  # noqa: S506 - a SafeLoader
-        else:
-            content = json.loads(text, parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_unique)
-    except json.JSONDecodeError as error:
-        raise CaseError(f"case {path.name} is not valid JSON: correct line {error.lineno}.") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CaseError(f"case {path.name} is not valid YAML: correct line {line}.") from None
-    except CaseError as error:
-        raise CaseError(f"case {path.name}: {error}") from None
-    except (ValueError, InvalidOperation, RecursionError, yaml.YAMLError):
-        raise CaseError(f"case {path.name} cannot be read as data: check its numbers and dates.") from None
-    return read_case(content, path.name)
-
-
-def read_case(content: object, name: str = "") -> Case:
-    """Turn the content of a case file into a ``Case``.
-
-    Parameters
-    ----------
-    content : mapping
-        As in the worked examples; numbers with decimals as text or Decimal, never as float.
-    name : str
-        Name of the case in messages.
-
-    Raises
-    ------
-    CaseError
-        If a field is missing, unknown, out of range or contradicts another. The message names the
-        first such field and never holds its value.
-
-    """
-    if isinstance(content, Mapping) and "case" in content and set(content) <= {"case", "expected"}:
-        content = content["case"]
-    about = f"case {name}:" if name else "case:"
-    try:
-        return Case.model_validate(content)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise CaseError(f"{about} {_describe(faults[0])}{others}.") from None
 
 
 def as_arrays(cases: Sequence[Case]) -> costs.Cases:
     """Return the arrays that ``costs`` computes with, one row a case, in the order given."""
     most = max(len(case.visits) for case in cases)
     visit = np.array([[i < len(case.visits) for i in range(most)] for case in cases])
-    units = _by_visit(cases, [[v.thousandths for v in c.visits] for c in cases])
-    dates = _by_visit(cases, [[v.date.toordinal() for v in c.visits] for c in cases])
-    days = (dates - date(1970, 1, 1).toordinal()).astype("datetime64[D]")
-    terms = [case.agreement for case in cases]
-    covered = costs.cover_visits(
-        visit,
-        days,
-        np.array([t.effective_date for t in terms], dtype="datetime64[D]"),
-        np.array([t.expiry_date for t in terms], dtype="datetime64[D]"),
-        _column([NO_LIMIT if t.sessions_authorized is None else t.sessions_authorized for t in terms]),
-    )
-    charge = _column([case.billed_per_unit for case in cases])
-    billed = costs.multiply(charge[:, None], units)
+    units = _by_visit(cases, lambda _, v: v.thousandths)
+    days = (_by_visit(cases, lambda _, v: v.date.toordinal()) - date(1970, 1, 1).toordinal()).astype("datetime64[D]")
+    billed = costs.multiply(_by_visit(cases, lambda c, v: v.at(c.billed_per_unit)), units)
 
-    def allow(rates: Sequence[int]) -> costs.Integers:
-        return costs.allow(billed, _column(rates)[:, None], units)
+    def allow(rate_of: Callable[[Case, Visit], int]) -> costs.Integers:
+        return costs.allow(billed, _by_visit(cases, rate_of), units)
 
     return costs.Cases(
         visit=visit,
         plan_year=costs.plan_years(days, _column([c.benefits.plan_year_start for c in cases])[:, None]),
-        covered=covered,
+        covered=_cover(cases, visit, days),
         units=units,
         billed=billed,
-        in_network_allowed=allow([case.in_network_rate for case in cases]),
-        out_of_network_allowed=allow([case.out_of_network_allowed or 0 for case in cases]),
-        sca_allowed=allow([t.rate for t in terms]),
+        in_network_allowed=allow(lambda c, v: v.at(c.in_network_rate)),
+        out_of_network_allowed=allow(lambda c, v: v.at(c.out_of_network_allowed if c.benefits.out_of_network else 0)),
+        sca_allowed=allow(_agreed_rate),
         in_network=_tier([(c.benefits.in_network, c.accumulators.in_network) for c in cases]),
         out_of_network=_tier([(c.benefits.out_of_network, c.accumulators.out_of_network) for c in cases]),
         has_out_of_network=np.array([case.benefits.out_of_network is not None for case in cases]),
         cost_share_collected=_column([case.collection_rate.cost_share for case in cases]),
         balance_bill_collected=_column([case.collection_rate.balance_bill for case in cases]),
-        charge=charge,
+        charge=_column([max(v.at(c.billed_per_unit) for v in c.visits) for c in cases]),
     )
 
 
@@ -346,11 +60,13 @@ def quote(case: Case) -> dict[str, Any]:
     dict
         ``arrangements`` (by name: ``visits`` and ``totals``) and ``break_even_rate`` (``plan``,
         ``member``, ``provider``; None where no rate does). Money is text with two decimals [USD].
+        Where rates depend on the procedure, ``break_even_rate`` is None as a whole and
+        ``break_even_percent_of_billed`` has the three instead [%]. Where an agreement has a decision
+        date, ``retroactive`` has what its re-adjudicated ``visits`` change, see ``_readjudicate``.
 
     """
     cases = as_arrays([case])
     splits = costs.compare_arrangements(cases)
-    rates = costs.break_even_rates(cases, splits["out_of_network"])
     covered = [bool(c) for c in cases.covered[0]]
     arrangements = {}
     for name, split in splits.items():
@@ -358,10 +74,7 @@ def quote(case: Case) -> dict[str, Any]:
         for number, visit in enumerate(case.visits):
             oon = name == "out_of_network" or (name == "sca" and not covered[number])
             tier = case.benefits.out_of_network if oon else case.benefits.in_network
-            row: dict[str, Any] = {
-                "date": visit.date.isoformat(),
-                "units": float(visit.units) if isinstance(visit.units, Decimal) else visit.units,
-            }
+            row = _describe_visit(visit)
             for field, amounts in _amounts(split):
                 row[field] = format_cents(int(amounts[0, number]))
             if tier is not None and not tier.deductible_applies:
@@ -373,18 +86,58 @@ def quote(case: Case) -> dict[str, Any]:
         totals["member_total"] = format_cents(int(split.member_total[0]))
         totals["provider_net"] = format_cents(int(split.provider_net[0]))
         arrangements[name] = {"visits": visits, "totals": totals}
-    return {
-        "arrangements": arrangements,
-        "break_even_rate": {
-            side: None if rate[0] == NO_RATE else format_cents(int(rate[0]))
-            for side, rate in (("plan", rates.plan), ("member", rates.member), ("provider", rates.provider))
-        },
-    }
+    result: dict[str, Any] = {"arrangements": arrangements}
+    if case.is_rated_by_procedure:
+        percents = costs.break_even_percents(cases, splits["out_of_network"])
+        result |= {"break_even_rate": None, "break_even_percent_of_billed": _describe_break_even(percents)}
+    else:
+        rates = costs.break_even_rates(cases, splits["out_of_network"])
+        result["break_even_rate"] = _describe_break_even(rates)
+    if any(terms.decision_date for terms in case.terms):
+        result["retroactive"] = _readjudicate(case, cases, splits)
+    return result
 
 
 def format_cents(cents: int) -> str:
-    """Return an amount that is not negative as dollars with two decimals: 12345 is "123.45"."""
-    return f"{cents // 100}.{cents % 100:02d}"
+    """Return an amount as dollars with two decimals: 12345 is "123.45"."""
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
+
+
+def _describe_visit(visit: Visit) -> dict[str, Any]:
+    """Return what identifies a visit in the quote."""
+    row: dict[str, Any] = {
+        "date": visit.date.isoformat(),
+        "units": float(visit.units) if isinstance(visit.units, Decimal) else visit.units,
+    }
+    if visit.procedure_code is not None:
+        row["procedure_code"] = visit.procedure_code
+    if visit.telehealth:
+        row["telehealth"] = True
+    return row
+
+
+def _describe_break_even(found: costs.BreakEven) -> dict[str, str | None]:
+    """Return the three figures, cents or hundredths of a percent, as text with two decimals."""
+    sides = (("plan", found.plan), ("member", found.member), ("provider", found.provider))
+    return {side: None if figure[0] == NO_RATE else format_cents(int(figure[0])) for side, figure in sides}
+
+
+def _readjudicate(case: Case, cases: costs.Cases, splits: Mapping[str, costs.Split]) -> dict[str, Any]:
+    """Return what changes when visits before the decision, billed OON, are put under the agreement.
+
+    Counted are covered visits before the day of the decision. The amounts are those of all visits
+    between effective date and decision: one past the sessions stays OON, but the deductible that the
+    covered ones had met there is to be met again. Negative where the agreement costs less or gives less.
+    """
+    terms = [case.find_terms(visit) for visit in case.visits]
+    decided = [t.decision_date if t else None for t in terms]
+    before = np.array([[d is not None and v.date < d for v, d in zip(case.visits, decided, strict=True)]])
+    oon, sca = (costs.select_visits(cases, splits[name], before) for name in ("out_of_network", "sca"))
+    return {
+        "visits": int((before & cases.covered).sum()),
+        "plan_paid_change": format_cents(int(sca.plan_paid.sum() - oon.plan_paid.sum())),
+        "member_refund": format_cents(int(oon.member_total[0] - sca.member_total[0])),
+    }
 
 
 def _amounts(split: costs.Split) -> list[tuple[str, costs.Integers]]:
@@ -397,10 +150,33 @@ def _column(values: Sequence[int]) -> costs.Integers:
     return np.array(values, dtype=np.int64)
 
 
-def _by_visit(cases: Sequence[Case], rows: list[list[int]]) -> costs.Integers:
-    """Pad rows to the longest; a pad of 1 is a harmless date and number of units."""
-    most = max(map(len, rows))
+def _by_visit(cases: Sequence[Case], value_of: Callable[[Case, Visit], int]) -> costs.Integers:
+    """Return a value of each visit, padded to the longest; a pad of 1 is a harmless date, rate or number of units."""
+    most = max(len(case.visits) for case in cases)
+    rows = [[value_of(case, visit) for visit in case.visits] for case in cases]
     return np.array([row + [1] * (most - len(row)) for row in rows], dtype=np.int64)
+
+
+def _agreed_rate(case: Case, visit: Visit) -> int:
+    """Return the agreed rate of a unit [cents]; zero outside the agreements' dates, where it is not read."""
+    terms = case.find_terms(visit)
+    return 0 if terms is None else visit.at(terms.rate_for(visit))
+
+
+def _cover(cases: Sequence[Case], visit: costs.Flags, days: costs.Dates) -> costs.Flags:
+    """Tell which visits an agreement covers; each has its own sessions, as their dates do not overlap."""
+    covered = np.zeros_like(visit)
+    for number in range(max(len(case.terms) for case in cases)):
+        terms = [case.terms[number] if number < len(case.terms) else None for case in cases]
+        effective, expiry = (
+            np.array([getattr(t, name, None) for t in terms], dtype="datetime64[D]")
+            for name in ("effective_date", "expiry_date")
+        )
+        sessions = [
+            0 if t is None else NO_LIMIT if t.sessions_authorized is None else t.sessions_authorized for t in terms
+        ]
+        covered |= costs.cover_visits(visit, days, effective, expiry, _column(sessions))
+    return covered
 
 
 def _tier(parts: Sequence[tuple[TierBenefits | None, Accumulator]]) -> costs.Tier:
@@ -408,81 +184,38 @@ def _tier(parts: Sequence[tuple[TierBenefits | None, Accumulator]]) -> costs.Tie
     nothing = TierBenefits.model_construct(deductible=0, coinsurance=0)
     tiers = [tier or nothing for tier, _ in parts]
     return costs.Tier(
-        deductible=_column([t.deductible for t in tiers]),
+        deductible=_column([t.deductible or 0 for t in tiers]),
         coinsurance=_column([t.coinsurance or 0 for t in tiers]),
         copay=_column([t.copay or 0 for t in tiers]),
         has_copay=np.array([t.copay is not None for t in tiers]),
         deductible_applies=np.array([t.deductible_applies for t in tiers]),
-        out_of_pocket_max=_column([NO_LIMIT if t.out_of_pocket_max is None else t.out_of_pocket_max for t in tiers]),
+        out_of_pocket_max=_limits([t.out_of_pocket_max for t in tiers]),
         deductible_used=_column([used.deductible for _, used in parts]),
         out_of_pocket_used=_column([used.out_of_pocket for _, used in parts]),
+        copay_and_coinsurance=np.array([t.copay_and_coinsurance for t in tiers]),
+        family=_family([(tier, used) for tier, (_, used) in zip(tiers, parts, strict=True)]),
     )
 
 
-class _ExactLoader(yaml.SafeLoader):
-    """YAML as ``yaml.safe_load`` reads it, but decimals stay exact and no key may come twice."""
-
-    def exact(self, node: yaml.ScalarNode) -> Decimal:
-        """Read a number with decimals; .inf and .nan too, so that the message can name the field."""
-        text = self.construct_scalar(node).replace("_", "")
-        return Decimal(text.replace(".", "") if text[-1].isalpha() else text)
-
-    def unique(self, node: yaml.MappingNode) -> dict[Any, Any]:
-        """Read a mapping; ``<<`` merges first, so that it may be overridden as YAML allows."""
-        merge = "tag:yaml.org,2002:merge"
-        _unique([(self.construct_object(key, deep=True), None) for key, _ in node.value if key.tag != merge])
-        self.flatten_mapping(node)
-        return self.construct_mapping(node, deep=True)
-
-
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.exact)
-_ExactLoader.add_constructor("tag:yaml.org,2002:map", _ExactLoader.unique)
+def _family(parts: Sequence[tuple[TierBenefits, Accumulator]]) -> costs.Family | None:
+    """Return what families share in a tier; no limits where a plan has none, None where all have none."""
+    families = [tier.family for tier, _ in parts]
+    if not any(families):
+        return None
+    used = [used for _, used in parts]
+    deductible = [u.deductible if u.family_deductible_used is None else u.family_deductible_used for u in used]
+    pocket = [u.out_of_pocket if u.family_out_of_pocket_used is None else u.family_out_of_pocket_used for u in used]
+    return costs.Family(
+        deductible=_limits([f.deductible if f else None for f in families]),
+        out_of_pocket_max=_limits([f.out_of_pocket_max if f else None for f in families]),
+        is_aggregate=np.array([f is not None and f.kind == "aggregate" for f in families]),
+        deductible_used=_column(deductible),
+        out_of_pocket_used=_column(pocket),
+    )
 
 
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Return the pairs of a mapping; of two equal keys one would be lost without a word."""
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise CaseError(f"{key} is given twice: remove one.")
-    return dict(pairs)
-
-
-_HOW = {
-    "date": _AS_DATE,
-    "effective_date": f"{_AS_DATE}, or null if open",
-    "expiry_date": f"{_AS_DATE}, or null if open",
-    "units": _AS_UNITS,
-    "sessions_authorized": f"{_AS_COUNT}, or null if unlimited",
-    "cost_share": _AS_SHARE,
-    "balance_bill": _AS_SHARE,
-    "visits": "give it as a list of objects with date and units",
-    "out_of_network": f"{_AS_OBJECT}, or as null if the plan has no OON benefits",
-} | dict.fromkeys(("agreement", "benefits", "in_network", "accumulators", "collection_rate"), _AS_OBJECT)
-
-
-def _describe(fault: Mapping[str, Any]) -> str:
-    """Return a sentence without full stop: which field, what is wrong, what to do."""
-    path = [str(part) for part in fault["loc"]]
-    if path[:1] == ["visits"] and len(path) > 1:  # people count from one
-        where = " of ".join([*path[2:][::-1], f"visit {int(path[1]) + 1}"])
-    else:
-        where = ".".join(path)
-    field = path[-1] if path and not path[-1].isdigit() else ""
-    how = _HOW.get(field, _AS_MONEY if path and field else _AS_OBJECT)
-    kind = fault["type"]
-    if kind == "value_error":
-        return f"{where} {fault['ctx']['error']}".strip()
-    where = where or "the content"
-    if kind == "missing" or fault["input"] is None:
-        return f"{where} is missing: {how.replace('give', 'add', 1)}"
-    if kind == "extra_forbidden":
-        return f"{where} is not a known field: remove it or correct its name"
-    if kind == "bool_type":
-        return f"{where} is not true or false: give it as true or false, without quotes"
-    if kind == "string_type":
-        return f"{where} is not text: put it in quotes"
-    return f"{where} has the wrong form: {how}"
+def _limits(values: Sequence[int | None]) -> costs.Integers:
+    return _column([NO_LIMIT if value is None else value for value in values])
 
 
 def as_table(result: Mapping[str, Any], case: Case | None = None) -> str:
@@ -506,18 +239,26 @@ def as_table(result: Mapping[str, Any], case: Case | None = None) -> str:
     rest = "" if covered == len(visits) else "; the others are out of network"
     lines += ["", f"The agreement covers {covered} of {len(visits)} visits{rest}."]
 
-    rates = result["break_even_rate"]
-    plan, member, provider = (rates[side] for side in ("plan", "member", "provider"))
+    if (back := result.get("retroactive")) is not None:
+        lines += [
+            f"Of these, {back['visits']} came before the decision. Once they are re-adjudicated, the plan pays in "
+            f"addition {_grouped(back['plan_paid_change'])}, the member gets back {_grouped(back['member_refund'])}.",
+        ]
+
+    figures, percent, basis = _read_break_even(result)
+    plan, member, provider = (f and f + percent for f in (figures[side] for side in ("plan", "member", "provider")))
     lines += [
         "",
-        "Break-even rates of a unit, agreement against out of network:",
+        f"Break-even {'percentages' if percent else 'rates'} {basis.replace('a ', 'of a ')}, "
+        "agreement against out of network:",
         f"  plan      {'pays no more up to ' + plan if plan else 'pays more at every rate'}",
         f"  member    {'pays no more up to ' + member if member else 'pays more at every rate'}",
         f"  provider  {'gets no less from ' + provider if provider else 'gets less at every rate'}",
         "",
     ]
-    if plan is not None and provider is not None and Decimal(provider) <= Decimal(plan):
-        return "\n".join([*lines, f"Bargaining zone: {provider} (provider) to {plan} (plan) a unit."])
+    least, most = figures["provider"], figures["plan"]
+    if least is not None and most is not None and Decimal(least) <= Decimal(most):
+        return "\n".join([*lines, f"Bargaining zone: {provider} (provider) to {plan} (plan) {basis}."])
     lines += [
         "Bargaining zone: empty. No rate serves both plan and provider as well as out of network does.",
         "What would open it: in a gap the plan's alternative is not out of network at its allowed amount,",
@@ -531,21 +272,41 @@ def as_table(result: Mapping[str, Any], case: Case | None = None) -> str:
 def _alternatives(result: Mapping[str, Any], case: Case) -> list[str]:
     """Return what the plan pays at the rates that it may be compared with."""
     paid = {name: result["arrangements"][name]["totals"]["plan_paid"] for name in ARRANGEMENTS}
+    agreed = [rate for terms in case.terms for rate in (terms.rate, terms.telehealth_rate) if rate is not None]
     oon_rate = case.out_of_network_allowed if case.benefits.out_of_network else None
     rows = [
-        ("out of network", oon_rate, paid["out_of_network"]),
-        ("in-network rate", case.in_network_rate, paid["in_network"]),
-        ("agreement, rate as given", case.agreement.rate, paid["sca"]),
+        ("out of network", "none" if oon_rate is None else _show_rates(oon_rate), paid["out_of_network"]),
+        ("in-network rate", _show_rates(case.in_network_rate), paid["in_network"]),
+        ("agreement, rate as given", _show_rates(*agreed), paid["sca"]),
     ]
-    least = result["break_even_rate"]["provider"]
-    needs = [] if least is None else [("agreement, least the provider needs", round(Decimal(least) * 100))]
-    for words, rate in (*needs, ("agreement, usual charge", case.billed_per_unit)):
-        agreed = case.model_copy(update={"agreement": case.agreement.model_copy(update={"rate": rate})})
-        rows.append((words, rate, quote(agreed)["arrangements"]["sca"]["totals"]["plan_paid"]))
-    return [
-        f"  {words:<36}{'none' if rate is None else _grouped(format_cents(rate)):>12}{_grouped(total):>14}"
-        for words, rate, total in rows
-    ]
+    cases = as_arrays([case])
+
+    def pay(allowed: costs.Integers) -> str:
+        split = costs.compare_arrangements(replace(cases, sca_allowed=allowed))["sca"]
+        return format_cents(int(split.plan_paid.sum()))
+
+    figures, percent, _ = _read_break_even(result)
+    if (least := figures["provider"]) is not None:
+        figure = np.array(round(Decimal(least) * 100))
+        allowed = (
+            costs.take_percent(cases.billed, figure) if percent else costs.allow(cases.billed, figure, cases.units)
+        )
+        rows.append(("agreement, least the provider needs", _grouped(least) + percent, pay(allowed)))
+    rows.append(("agreement, usual charge", _show_rates(case.billed_per_unit), pay(cases.billed)))
+    return [f"  {words:<36}{rate:>12}{_grouped(total):>14}" for words, rate, total in rows]
+
+
+def _read_break_even(result: Mapping[str, Any]) -> tuple[Mapping[str, str | None], str, str]:
+    """Return the break-even figures of a quote, their sign and what they are of."""
+    if result["break_even_rate"] is None:
+        return result["break_even_percent_of_billed"], "%", "of what is billed"
+    return result["break_even_rate"], "", "a unit"
+
+
+def _show_rates(*rates: int | dict[str, int]) -> str:
+    """Return the one rate of a unit, or that there are several."""
+    first = rates[0]
+    return _grouped(format_cents(first)) if isinstance(first, int) and rates.count(first) == len(rates) else "several"
 
 
 def _grouped(amount: str) -> str:

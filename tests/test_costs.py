@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -30,45 +31,91 @@ def half_up(amount):
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
-def covers(course):
-    """Which visits the agreement covers."""
-    used, covered = 0, []
+def agreements(course):
+    """The agreements in date order: the first, whose fields are the course's, and renewals."""
+    return [course, *course.get("renewals", [])]
+
+
+def find_agreements(course):
+    """The agreement that covers each visit, or None."""
+    used, found = {}, []
     for visit in course["visits"]:
-        inside = course["effective"] <= visit["date"] <= course["expiry"] and used < course["sessions"]
-        used += inside
-        covered.append(inside)
-    return covered
+        inside = None
+        for number, terms in enumerate(agreements(course)):
+            if terms["effective"] <= visit["date"] <= terms["expiry"] and used.get(number, 0) < terms["sessions"]:
+                used[number] = used.get(number, 0) + 1
+                inside = terms
+        found.append(inside)
+    return found
 
 
-def oracle(course, arrangement, rate=None):
+def covers(course):
+    """Which visits an agreement covers."""
+    return [terms is not None for terms in find_agreements(course)]
+
+
+def at(rate, visit):
+    """The rate of a visit, where there is one for each procedure."""
+    return rate[visit["code"]] if isinstance(rate, dict) else rate
+
+
+def agreed_rate(terms, visit):
+    telehealth = terms.get("telehealth_rate")
+    return at(telehealth if visit.get("telehealth") and telehealth is not None else terms["rate"], visit)
+
+
+def oracle(course, arrangement, rate=None, percent=None):
     """Rows (allowed, deductible, cost share, balance bill) and (plan, member, provider) totals."""
-    rate = course["rate"] if rate is None else rate
     tiers = {"in_network": course["in_network"], "out_of_network": course["out_of_network"]}
-    used = {name: (t["deductible_used"], t["pocket_used"]) for name, t in tiers.items() if t}
+    used = {}
+    for name, tier in tiers.items():
+        if tier is not None:
+            family = tier["family"] or {"deductible_used": Decimal(0), "pocket_used": Decimal(0)}
+            used[name] = [
+                tier["deductible_used"],
+                tier["pocket_used"],
+                family["deductible_used"],
+                family["pocket_used"],
+            ]
     previous, rows = None, []
-    for visit, covered in zip(course["visits"], covers(course), strict=True):
+    for visit, terms in zip(course["visits"], find_agreements(course), strict=True):
         day, start = visit["date"], course["start"]
         year = day.year if (day.month, day.day) >= start else day.year - 1
         if previous is not None and year != previous:
-            used = dict.fromkeys(used, (Decimal(0), Decimal(0)))
+            used = {name: [Decimal(0)] * 4 for name in used}
         previous = year
-        name = arrangement if arrangement != "sca" else "in_network" if covered else "out_of_network"
-        unit_rate = {"in_network": course["in_network_rate"], "out_of_network": course["oon_rate"]}[name]
-        if arrangement == "sca" and covered:
-            unit_rate = rate
+        name = arrangement if arrangement != "sca" else "in_network" if terms is not None else "out_of_network"
         billed, tier = visit["billed"], tiers[name]
         if tier is None:
             rows.append((Decimal(0), Decimal(0), Decimal(0), billed))
             continue
+        unit_rate = at({"in_network": course["in_network_rate"], "out_of_network": course["oon_rate"]}[name], visit)
+        if arrangement == "sca" and terms is not None:
+            unit_rate = agreed_rate(terms, visit) if rate is None else rate
         allowed = min(billed, half_up(unit_rate * visit["units"]))
-        met, pocket = used[name]
-        deductible = min(allowed, max(tier["deductible"] - met, 0)) if tier["applies"] else Decimal(0)
+        if percent is not None and arrangement == "sca" and terms is not None:
+            allowed = half_up(billed * percent / 100)
+        family, (met, pocket, family_met, family_pocket) = tier["family"], used[name]
+        left = max(tier["deductible"] - met, 0)
+        if family and family["aggregate"]:
+            left = max(family["deductible"] - family_met, 0)
+        elif family and family["deductible"] is not None:
+            left = min(left, max(family["deductible"] - family_met, 0))
+        deductible = min(allowed, left) if tier["applies"] else Decimal(0)
         rest = allowed - deductible
-        share = half_up(tier["coinsurance"] * rest) if tier["copay"] is None else min(tier["copay"], rest)
+        if tier["copay"] is None:
+            share = half_up(tier["coinsurance"] * rest)
+        elif tier["both"]:
+            copay = min(tier["copay"], rest)
+            share = copay + half_up(tier["coinsurance"] * (rest - copay))
+        else:
+            share = min(tier["copay"], rest)
         share += deductible
         if tier["max"] is not None:
             share = min(share, max(tier["max"] - pocket, 0))
-        used[name] = (met + deductible, pocket + share)
+        if family and family["max"] is not None:
+            share = min(share, max(family["max"] - family_pocket, 0))
+        used[name] = [met + deductible, pocket + share, family_met + deductible, family_pocket + share]
         rows.append((allowed, deductible, share, billed - allowed if name == "out_of_network" else Decimal(0)))
     plan, share, bill = (sum(x) for x in zip(*((a - s, s, b) for a, _, s, b in rows), strict=True))
     net = half_up(plan + course["collected"][0] * share + course["collected"][1] * bill)
@@ -77,12 +124,28 @@ def oracle(course, arrangement, rate=None):
 
 def brute_force(course):
     """The break-even rates by trying every cent."""
-    oon = oracle(course, "out_of_network")[1]
     cents = range(int(course["charge"] * 100) + 1)
-    sca = [oracle(course, "sca", Decimal(c) / 100)[1] for c in cents]
-    plan = max((c for c in cents if sca[c][0] <= oon[0]), default=costs.NO_RATE)
-    member = max((c for c in cents if sca[c][1] <= oon[1]), default=costs.NO_RATE)
-    provider = min((c for c in cents if sca[c][2] >= oon[2]), default=costs.NO_RATE)
+    return break_even(course, [oracle(course, "sca", Decimal(c) / 100)[1] for c in cents])
+
+
+def brute_force_percents(course):
+    """The break-even percentages by trying every hundredth of a percent."""
+    known, sca = {}, []
+    for hundredths in range(10_001):
+        percent = Decimal(hundredths) / 100
+        allowed = tuple(half_up(v["billed"] * percent / 100) for v in course["visits"])
+        if allowed not in known:
+            known[allowed] = oracle(course, "sca", percent=percent)[1]
+        sca.append(known[allowed])
+    return break_even(course, sca)
+
+
+def break_even(course, sca):
+    """The figures from totals at each figure from zero on."""
+    oon = oracle(course, "out_of_network")[1]
+    plan = max((c for c, totals in enumerate(sca) if totals[0] <= oon[0]), default=costs.NO_RATE)
+    member = max((c for c, totals in enumerate(sca) if totals[1] <= oon[1]), default=costs.NO_RATE)
+    provider = min((c for c, totals in enumerate(sca) if totals[2] >= oon[2]), default=costs.NO_RATE)
     return plan, member, provider
 
 
@@ -100,9 +163,32 @@ SHARES = st.one_of(
 DAYS = st.integers(0, 800).map(lambda d: date(2027, 1, 1) + timedelta(days=d))  # with 29 February 2028
 
 
+def families(most):
+    """What others and this member have used together is at least what tiers() lets him use."""
+    return st.fixed_dictionaries(
+        {
+            "aggregate": st.booleans(),
+            "deductible": dollars(most * 4),
+            "max": st.none() | dollars(most * 6),
+            "deductible_used": dollars(most * 2, most),
+            "pocket_used": dollars(most * 3, most),
+        }
+    ) | st.fixed_dictionaries(
+        {
+            "aggregate": st.just(False),
+            "deductible": st.none(),
+            "max": dollars(most * 6),
+            "deductible_used": dollars(most * 2, most),
+            "pocket_used": dollars(most * 3, most),
+        }
+    )
+
+
 def tiers(most):
     return st.fixed_dictionaries(
         {
+            "both": st.booleans(),
+            "family": st.none() | families(most),
             "deductible": dollars(most * 2),
             "coinsurance": SHARES,
             "copay": st.none() | dollars(most),
@@ -142,18 +228,35 @@ def integers(values, factor=100):
     return np.array([int(v * factor) for v in values], dtype=np.int64)
 
 
+def limits(values):
+    return np.array([costs.NO_LIMIT if v is None else int(v * 100) for v in values], dtype=np.int64)
+
+
 def tier_arrays(parts):
     nothing = dict.fromkeys(("deductible", "coinsurance", "deductible_used", "pocket_used"), Decimal(0))
-    parts = [p or {**nothing, "copay": None, "applies": True, "max": None} for p in parts]
+    nothing |= {"copay": None, "both": False, "applies": True, "max": None, "family": None}
+    parts = [p or nothing for p in parts]
+    none = {"aggregate": False, "deductible": None, "max": None, "deductible_used": 0, "pocket_used": 0}
+    families = [p["family"] or none for p in parts]
+    family = costs.Family(
+        deductible=limits(f["deductible"] for f in families),
+        out_of_pocket_max=limits(f["max"] for f in families),
+        is_aggregate=np.array([f["aggregate"] for f in families]),
+        deductible_used=integers(f["deductible_used"] for f in families),
+        out_of_pocket_used=integers(f["pocket_used"] for f in families),
+    )
     return costs.Tier(
         deductible=integers(p["deductible"] for p in parts),
         coinsurance=integers((p["coinsurance"] for p in parts), 10**6),
         copay=integers(p["copay"] or 0 for p in parts),
         has_copay=np.array([p["copay"] is not None for p in parts]),
         deductible_applies=np.array([p["applies"] for p in parts]),
-        out_of_pocket_max=np.array([costs.NO_LIMIT if p["max"] is None else int(p["max"] * 100) for p in parts]),
+        out_of_pocket_max=limits(p["max"] for p in parts),
         deductible_used=integers(p["deductible_used"] for p in parts),
         out_of_pocket_used=integers(p["pocket_used"] for p in parts),
+        # None where no case has any, as in cases that know nothing of them
+        copay_and_coinsurance=np.array([p["both"] for p in parts]) if any(p["both"] for p in parts) else None,
+        family=family if any(p["family"] for p in parts) else None,
     )
 
 
@@ -161,7 +264,7 @@ def arrays(many):
     width = max(len(c["visits"]) for c in many) + 1  # at least one padded cell in each row
     padded = [c["visits"] + [None] * (width - len(c["visits"])) for c in many]
     visit = np.array([[v is not None for v in row] for row in padded])
-    pad = {"date": date(1999, 9, 9), "units": Decimal(7), "billed": Decimal(777)}  # must not matter
+    pad = {"date": date(1999, 9, 9), "units": Decimal(-7), "billed": Decimal(-777)}  # must not matter
 
     def by_visit(field, factor):
         return np.array([integers(((v or pad)[field] for v in row), factor) for row in padded])
@@ -200,11 +303,15 @@ def arrays(many):
 MANY = st.lists(courses(), min_size=1, max_size=4)
 
 
-@settings(max_examples=100, deadline=None)
-@given(MANY)
-def test_compare_arrangements_equals_oracle(many):
+BLOCKS = st.sampled_from([1, 2, costs._BLOCK])  # cases computed together: must not matter
+
+
+@settings(max_examples=150, deadline=None)
+@given(MANY, BLOCKS)
+def test_compare_arrangements_equals_oracle(many, block):
     cases = arrays(many)
-    splits = costs.compare_arrangements(cases)
+    with mock.patch.object(costs, "_BLOCK", block):
+        splits = costs.compare_arrangements(cases)
     assert tuple(splits) == costs.ARRANGEMENTS
     for number, course in enumerate(many):
         count = len(course["visits"])
@@ -224,11 +331,40 @@ def test_compare_arrangements_equals_oracle(many):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(courses(most=250, visits=4), min_size=1, max_size=2))
-def test_break_even_rates_equal_brute_force_over_all_cents(many):
-    found = costs.break_even_rates(arrays(many))
+@given(st.lists(courses(most=250, visits=4), min_size=1, max_size=2), BLOCKS)
+def test_break_even_rates_equal_brute_force_over_all_cents(many, block):
+    with mock.patch.object(costs, "_BLOCK", block):
+        found = costs.break_even_rates(arrays(many))
     for number, course in enumerate(many):
         assert tuple(int(getattr(found, side)[number]) for side in SIDES) == brute_force(course)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(courses(most=250, visits=3), min_size=1, max_size=2))
+def test_break_even_percents_equal_brute_force_over_all_hundredths(many):
+    found = costs.break_even_percents(arrays(many))
+    for number, course in enumerate(many):
+        assert tuple(int(getattr(found, side)[number]) for side in SIDES) == brute_force_percents(course)
+
+
+@settings(max_examples=40, deadline=None)
+@given(MANY, st.data())
+def test_selected_visits_keep_their_amounts_and_their_totals_add_up(many, data):
+    """Totals of the visits chosen, from the oracle's rows; what is chosen and the rest make the whole."""
+    cases = arrays(many)
+    chosen = np.array(data.draw(st.lists(st.lists(st.booleans(), min_size=7, max_size=7), min_size=4, max_size=4)))
+    chosen = chosen[: len(many), : cases.visit.shape[1]]
+    for name, split in costs.compare_arrangements(cases).items():
+        part, rest = costs.select_visits(cases, split, chosen), costs.select_visits(cases, split, ~chosen)
+        for field in ("billed", "allowed", "deductible", "member_cost_share", "plan_paid", "balance_bill"):
+            assert (getattr(part, field) == np.where(chosen, getattr(split, field), 0)).all()
+            assert (getattr(part, field) + getattr(rest, field) == getattr(split, field)).all()
+        assert (part.member_total + rest.member_total == split.member_total).all()
+        for number, course in enumerate(many):
+            rows = [row for row, is_chosen in zip(oracle(course, name)[0], chosen[number], strict=False) if is_chosen]
+            plan, share, bill = (sum(x) for x in zip((0, 0, 0), *((a - s, s, b) for a, _, s, b in rows), strict=True))
+            net = half_up(plan + course["collected"][0] * share + course["collected"][1] * bill)
+            assert (part.member_total[number], part.provider_net[number]) == ((share + bill) * 100, net * 100)
 
 
 @settings(max_examples=40, deadline=None)
@@ -285,8 +421,29 @@ def test_cases_do_not_touch_each_other(many):
     assert together.provider_net.tolist() == alone
 
 
+def test_selected_visit_still_depends_on_the_visits_before_it():
+    """Two visits at 180, deductible 100, 20% after it: the second alone costs 36, for the first met the deductible."""
+    cases = one_course()
+    sca = costs.compare_arrangements(cases)["sca"]
+    second = costs.select_visits(cases, sca, np.array([[False, True, False]]))
+    assert second.deductible.tolist() == [[0, 0, 0]]
+    assert second.member_total.tolist() == [3_600]
+    assert second.provider_net.tolist() == [18_000]
+
+
+def test_no_cases_have_no_costs():
+    cases = one_course()
+    tier = costs.Tier(**{n: a[:0] for n, a in vars(cases.in_network).items() if a is not None})
+    nothing = {n: a[:0] for n, a in vars(cases).items() if not isinstance(a, costs.Tier)}
+    cases = costs.Cases(**nothing, in_network=tier, out_of_network=tier)
+    assert costs.compare_arrangements(cases)["sca"].allowed.shape == (0, 3)
+    assert costs.break_even_rates(cases).plan.tolist() == []
+
+
 def one_course(**changes):
     tier = {
+        "both": False,
+        "family": None,
         "deductible": Decimal(100),
         "coinsurance": Decimal("0.2"),
         "copay": None,
@@ -328,6 +485,12 @@ def test_totals_do_not_overflow_at_the_largest_amounts():
     assert split.provider_net.tolist() == [2 * costs.LARGEST_AMOUNT]
 
 
+def family(**changes):
+    given = {"deductible": costs.NO_LIMIT, "out_of_pocket_max": costs.NO_LIMIT, "is_aggregate": False}
+    given |= {"deductible_used": 0, "out_of_pocket_used": 0}
+    return costs.Family(**{name: np.atleast_1d(value) for name, value in (given | changes).items()})
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -342,6 +505,21 @@ def test_totals_do_not_overflow_at_the_largest_amounts():
             {"in_network": lambda c: replace(c.in_network, coinsurance=np.array([10**7]))},
             CaseError,
             "in_network",
+        ),
+        (
+            {"in_network": lambda c: replace(c.in_network, copay_and_coinsurance=np.array([1.0]))},
+            ValueError,
+            "in_network.copay_and_coinsurance",
+        ),
+        (
+            {"out_of_network": lambda c: replace(c.out_of_network, family=family(deductible_used=-1))},
+            CaseError,
+            "out_of_network.family.deductible_used",
+        ),
+        (
+            {"out_of_network": lambda c: replace(c.out_of_network, family=family(out_of_pocket_max=[1, 2]))},
+            ValueError,
+            "out_of_network.family.out_of_pocket_max",
         ),
     ],
 )
@@ -380,7 +558,8 @@ def test_plan_year_from_29_february_begins_on_1_march_in_common_years():
 def test_adjudicate_is_fast():
     """100,000 cases of 52 visits; measured at about 0.1 s, the bound leaves room for a busy machine."""
     cases = one_course()
-    tier = costs.Tier(**{name: np.repeat(array, 100_000) for name, array in vars(cases.in_network).items()})
+    given = {name: array for name, array in vars(cases.in_network).items() if array is not None}
+    tier = costs.Tier(**{name: np.repeat(array, 100_000) for name, array in given.items()})
     allowed = np.full((100_000, 52), 18_000)
     started = time.perf_counter()
     _, share = costs.adjudicate(tier, allowed, np.full((100_000, 52), 2026))
