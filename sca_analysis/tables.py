@@ -229,19 +229,21 @@ AGREEMENTS = Table(
     ),
 )
 
+_COUNTY_TYPE = Column(
+    "county_type",
+    Kind.TEXT,
+    "42 CFR 422.116(c)",
+    required=True,
+    allowed=("large metro", "metro", "micro", "rural", "ceac"),
+)
+
 STANDARDS = Table(
     "standards",
     "one specialty and county type",
     ("specialty", "county_type"),
     (
         Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)", required=True),
-        Column(
-            "county_type",
-            Kind.TEXT,
-            "42 CFR 422.116(c)",
-            required=True,
-            allowed=("large metro", "metro", "micro", "rural", "ceac"),
-        ),
+        _COUNTY_TYPE,
         Column("max_miles", Kind.NUMBER, "maximum distance", required=True, unit="miles"),
         Column("max_minutes", Kind.NUMBER, "maximum travel time", unit="minutes"),
         Column("required_share", Kind.RATE, "share of members within the maximum", required=True, unit="0-1"),
@@ -258,13 +260,7 @@ COUNTIES = Table(
         Column("county_fips", Kind.FIPS, "state and county, five digits", required=True),
         Column("county_name", Kind.TEXT, "name without state", required=True),
         Column("state", Kind.CODE, "two letters", required=True),
-        Column(
-            "county_type",
-            Kind.TEXT,
-            "42 CFR 422.116(c)",
-            required=True,
-            allowed=("large metro", "metro", "micro", "rural", "ceac"),
-        ),
+        _COUNTY_TYPE,
     ),
 )
 

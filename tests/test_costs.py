@@ -1,6 +1,5 @@
 """The array engine against the same rules written case by case with Decimal."""
 
-import time
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -555,13 +554,11 @@ def test_plan_year_from_29_february_begins_on_1_march_in_common_years():
     assert costs.plan_years(dates, np.array([229])).tolist() == [2026, 2027, 2027, 2028]
 
 
-def test_adjudicate_is_fast():
-    """100,000 cases of 52 visits; measured at about 0.1 s, the bound leaves room for a busy machine."""
+def test_adjudicate_takes_100_000_cases():
+    """How fast it is, against the plain loop, is for tests/benchmarks/bench_costs.py to say."""
     cases = one_course()
     given = {name: array for name, array in vars(cases.in_network).items() if array is not None}
     tier = costs.Tier(**{name: np.repeat(array, 100_000) for name, array in given.items()})
     allowed = np.full((100_000, 52), 18_000)
-    started = time.perf_counter()
     _, share = costs.adjudicate(tier, allowed, np.full((100_000, 52), 2026))
-    assert time.perf_counter() - started < 2
     assert share[-1].sum() == 10_000 + (52 * 18_000 - 10_000) // 5
