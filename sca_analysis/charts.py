@@ -108,7 +108,7 @@ def draw_spend(spend: pd.DataFrame, source: str, most: int = 6) -> go.Figure:
         )
     figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     figure.update_yaxes(title="billed out of network [USD a month]", tickprefix="&#36;")
-    figure.update_xaxes(title="month of service", dtick="M1", tickformat="%b %y")
+    figure.update_xaxes(title="month of service", type="date", dtick="M1", tickformat="%b %y")
     return _finish(figure, _spend_finding(monthly), source, height=460)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import date
+from html import escape
+from zlib import crc32
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -34,6 +36,8 @@ def show_table(frame: pd.DataFrame, caption: str, most: int = 25) -> HTML:
         Rows shown.
 
     """
+    if frame.empty:
+        return HTML(f"<p>{escape(caption)}: no rows.</p>")  # type: ignore[no-untyped-call]
     shown = frame.head(most)
     count = f"{len(frame):,} rows" if len(frame) <= most else f"first {most} of {len(frame):,} rows"
     classes = pd.DataFrame({c: [_class_of(c, _kind(c, frame[c]))] * len(shown) for c in frame}, index=shown.index)
@@ -45,7 +49,7 @@ def show_table(frame: pd.DataFrame, caption: str, most: int = 25) -> HTML:
         .set_td_classes(classes)
     )
     styler.cell_ids = False
-    return HTML(styler.to_html(table_uuid=f"t{abs(hash((caption, len(frame)))) % 10**8}", doctype_html=False))  # type: ignore[no-untyped-call]
+    return HTML(styler.to_html(table_uuid=f"t{crc32(caption.encode()):08x}", doctype_html=False))  # type: ignore[no-untyped-call]
 
 
 def show_text(text: str) -> Markdown:

@@ -6,6 +6,7 @@ tables are narwhals frames over the engine, with the rows set aside and the find
 
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import Hashable, Iterator
@@ -126,7 +127,9 @@ class Exports:
         period_end = config.period_end or date.today()
         loaded = []
         # a bar only for people, and only for what takes longer than two seconds
-        for table, source, path in tqdm(files, desc="Reading exports", unit="file", delay=2, disable=None):
+        for table, source, path in tqdm(
+            files, desc="Reading exports", unit="file", delay=2, disable=not sys.stdout.isatty()
+        ):
             with tempfile.TemporaryDirectory(dir=work) as copies:  # rewritten files hold members: gone once read
                 raw = read(con, path, table, source, Path(copies))
                 loaded.append(check.stage(con, table, raw, source, _shown(path, root), period_end))

@@ -200,9 +200,11 @@ def _people(count: int) -> str:
 def _about_input(month: Month) -> str:
     files = month.exports.files
     read, aside = int(files["rows_read"].sum()), int(files["set_aside"].sum())
+    left = sum(n for reasons in files["reasons"] for r, n in reasons.items() if r.startswith("not_selected"))
+    chosen = f", of which {left:,} because exports.yaml keeps other rows" if left else ""
     return (
         f"**Input.** {read:,} rows were read from {len(files)} files: {read - aside:,} accepted, {aside:,} set "
-        f"aside with a reason each ({aside / read:.2%})."
+        f"aside with a reason each ({aside / read:.2%}){chosen}."
     )
 
 
