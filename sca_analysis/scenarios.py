@@ -9,10 +9,12 @@ from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, Self
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import yaml
@@ -21,7 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sca_analysis import costs
 from sca_analysis.amounts import money
 from sca_analysis.casefile import Case, read_case
+from sca_analysis.claims import service_lines, window
 from sca_analysis.errors import CaseError
+from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.medicare import percent_of_medicare
 from sca_analysis.quotes import as_arrays
 
@@ -90,6 +94,7 @@ class References(_Part):
     medicare_rate: Decimal | None = None  # physician fee schedule of the locality
     usual_charge: Decimal | None = None
     charge_percentiles: dict[int, Decimal] = Field(default_factory=dict)
+    charges: int = 0  # claim lines behind the percentiles; 0 where a person gave them
 
 
 class Triangle(_Part):
@@ -155,6 +160,34 @@ def load(path: str | Path, model: type[BaseModel]) -> Any:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise CaseError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}; correct it.") from error
+
+
+def find_references(exports: Exports, as_of: date, procedure_code: str) -> References:
+    """Return what an exports folder knows of the rates of a procedure.
+
+    Medicare's rate and the usual charge are those of ``fees``. The percentiles are of the amounts billed
+    a unit in the twelve months to ``as_of``, by all providers, reversed lines left out; each is an amount
+    that was billed [USD, rounded half up to cents]. ``charges`` says on how many lines they rest.
+    """
+    fees = exports.frame("fees")
+    fees = fees[(fees["procedure_code"] == procedure_code) & fees["locality"].isna()]
+    lines = to_pandas(
+        service_lines(exports, *window(as_of))
+        .filter(
+            nw.col("procedure_code") == procedure_code,
+            nw.col("claim_status") != "reversed",
+            nw.col("units") > 0,
+            nw.col("billed_amount") > 0,
+        )
+        .select("billed_amount", "units")
+    )
+    charges = sorted(b / u for b, u in zip(lines["billed_amount"], lines["units"], strict=True))
+    return References(
+        medicare_rate=_first(fees["medicare_rate"]),
+        usual_charge=_first(fees["usual_charge"]),
+        charge_percentiles={p: _cents(charges[ceil(len(charges) * p / 100) - 1]) for p in (50, 80, 90) if charges},
+        charges=len(charges),
+    )
 
 
 def load_scenarios(folder: str | Path) -> dict[str, Scenario]:
@@ -320,7 +353,16 @@ def _resolve(basis: Basis, case: Mapping[str, Any], references: References) -> s
         raise CaseError(f"a scenario needs {which}, which the references do not give: add it there.")
     if basis.percent is not None:
         rate = rate * basis.percent / 100
-    return str(rate.quantize(Decimal("0.01"), ROUND_HALF_UP))
+    return str(_cents(rate))
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def _first(fees: pd.Series) -> Decimal | None:
+    known = fees.dropna()
+    return Decimal(known.iloc[0]) if len(known) else None
 
 
 def _dollars(value: object) -> Decimal:

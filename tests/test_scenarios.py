@@ -1,5 +1,6 @@
 """Scenarios are data: golden results beside them, exact against the quote; ranges are seeded and sane."""
 
+import csv
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from sca_analysis import scenarios
 from sca_analysis.errors import CaseError
+from sca_analysis.monthly import Month
 from sca_analysis.quotes import quote, read_case
 from sca_analysis.scenarios import Basis, References, Scenario, Triangle, Uncertainty
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SAMPLE
 
 FOLDER = ROOT / "data" / "scenarios"
 NAMED = scenarios.load_scenarios(FOLDER)
@@ -101,6 +103,33 @@ def test_bad_scenario_file_is_one_sentence(text: str, words: str, tmp_path: Path
     with pytest.raises(CaseError, match=r"s\.yaml") as caught:
         scenarios.load_scenarios(tmp_path)
     assert words in str(caught.value)
+
+
+def test_references_come_from_fees_and_claims(june: Month) -> None:
+    """The percentiles equal those of the CSV itself, read line by line: the latest versions of 12 months."""
+    latest: dict[tuple[str, str], dict[str, str]] = {}
+    with (SAMPLE / "claims.csv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            key = row["claim_id"], row["line_number"]
+            if all(key) and int(row["claim_version"] or 0) >= int(latest.get(key, row)["claim_version"] or 0):
+                latest[key] = row
+    aside = set(june.exports.set_aside.query("table == 'claims'")["row"])
+    with (SAMPLE / "claims.csv").open(encoding="utf-8", newline="") as stream:
+        bad = {(r["claim_id"], r["line_number"]) for n, r in enumerate(csv.DictReader(stream), 2) if n in aside}
+    charges = sorted(
+        Decimal(row["billed_amount"].strip().lstrip("$").replace(",", "")) / Decimal(row["units"] or 1)
+        for key, row in latest.items()
+        if key not in bad
+        and row["procedure_code"] == "90837"
+        and row["claim_status"] != "reversed"
+        and "2025-07-01" <= row["service_date"] <= "2026-06-30"
+    )
+    found = scenarios.find_references(june.exports, june.as_of, "90837")
+    assert abs(found.charges - len(charges)) <= len(bad)
+    assert found.charge_percentiles[50] == charges[-(-len(charges) * 50 // 100) - 1]
+    assert found.charge_percentiles[90] == charges[-(-len(charges) * 90 // 100) - 1]
+    assert found.medicare_rate == Decimal("154.29")
+    assert scenarios.find_references(june.exports, june.as_of, "none") == References()
 
 
 def test_folder_without_scenarios_is_refused(tmp_path: Path) -> None:
