@@ -99,13 +99,32 @@ def check(data: Path, as_json: bool) -> None:
 @main.command()
 @data_option
 @as_of_option
+@click.option(
+    "--standards",
+    metavar="FILE.xlsx",
+    type=click.Path(path_type=Path),
+    help="Your copy of CMS's MA HSD reference workbook: its miles and minimum numbers for each county.",
+)
 @json_option
-def gaps(data: Path, as_of: str | None, as_json: bool) -> None:
+def gaps(data: Path, as_of: str | None, standards: Path | None, as_json: bool) -> None:
     """Print the gap table: every county and specialty of the standard in force."""
     from sca_analysis.gaps import find_gaps
 
+    own = None
+    if standards:
+        from sca_analysis.readers.cms_reference import read_county_standards
+
+        read = read_county_standards(standards)
+        own = read.table
+        if len(read.unmatched):
+            states = ", ".join(sorted(set(read.unmatched["state"])))
+            click.echo(
+                f"{len(read.unmatched)} of {read.counties:,} counties of {standards.name} are not used: "
+                f"no county of that name is known ({states}).",
+                err=True,
+            )
     exports = Exports.open(data)
-    found = find_gaps(exports, _parse_date(as_of) if as_of else exports.last_day)
+    found = find_gaps(exports, _parse_date(as_of) if as_of else exports.last_day, own)
     if found.members_not_placed:
         click.echo(
             f"{found.members_not_placed} of {found.members} members could not be placed in a county.",

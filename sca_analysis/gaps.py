@@ -56,7 +56,7 @@ class Gaps:
     rows_not_placed: int
 
 
-def find_gaps(exports: Exports, as_of: date) -> Gaps:
+def find_gaps(exports: Exports, as_of: date, county_standards: pd.DataFrame | None = None) -> Gaps:
     """Return the gap table of an exports folder on a day.
 
     Parameters
@@ -65,6 +65,9 @@ def find_gaps(exports: Exports, as_of: date) -> Gaps:
     as_of : date
         Members covered and directory rows active on this day count; claims of the twelve months
         that end on it tell who was seen.
+    county_standards : DataFrame, optional
+        county_fips, specialty, max_miles and required_providers of single counties, as
+        ``readers.cms_reference`` reads them: each number given takes the place of the county type's.
 
     Notes
     -----
@@ -85,8 +88,9 @@ def find_gaps(exports: Exports, as_of: date) -> Gaps:
     # also where nobody is listed
     listings = {s: _list_active(by_specialty.get(s, rows[:0]), networks) for s in standard["specialty"].unique()}
     lines = {t: part.sort_values("specialty").to_dict("records") for t, part in standard.groupby("county_type")}
+    own = _by_cell(county_standards, members["county_fips"])
     counted = [
-        _count_row(county, listings[line["specialty"]], line)
+        _count_row(county, listings[line["specialty"]], line | own.get((county.fips, line["specialty"]), {}))
         for county in _group_homes(members[is_placed])
         for line in lines.get(county.county_type, [])
     ]
@@ -248,6 +252,16 @@ def _list_active(rows: pd.DataFrame, networks: list[str | None]) -> _Listing:
     return _Listing(pd.factorize(rows["npi"])[0], is_closed, is_unknown, is_seen, sites)
 
 
+def _by_cell(county_standards: pd.DataFrame | None, counties: pd.Series) -> dict[tuple[str, str], dict[Hashable, Any]]:
+    """Return the numbers that are given for some counties, by county and specialty."""
+    if county_standards is None:
+        return {}
+    columns = ["max_miles", "required_providers"]
+    rows = county_standards[county_standards["county_fips"].isin(counties)].set_index(["county_fips", "specialty"])
+    given = rows[columns].astype(object).dropna(how="all").to_dict("index")
+    return {key: {k: v for k, v in cell.items() if pd.notna(v)} | {"is_county": True} for key, cell in given.items()}
+
+
 def _none(network: str | None) -> str | None:
     """Return None for a blank of any kind: NaN and NA do not equal themselves as keys."""
     return None if pd.isna(network) else network
@@ -278,7 +292,9 @@ def _count_row(county: _County, listing: _Listing, standard: dict[Hashable, Any]
         "seen_in_claims": listing.count(accepting & listing.is_seen),
     }
     unknown = listing.count(in_range & listing.is_unknown)
-    needed = required_providers(members, standard["providers_per_1000"])
+    needed = standard.get("required_providers")
+    if needed is None:
+        needed = required_providers(members, standard["providers_per_1000"])
     share = standard["required_share"]
     return (
         county.fips,
@@ -293,7 +309,8 @@ def _count_row(county: _County, listing: _Listing, standard: dict[Hashable, Any]
         needed,
         _weighted_median(miles, weights),
         _decide(within, within_listed, members, share, counts, needed),
-        _explain(within, members, max_miles, share, counts, needed, unknown),
+        _explain(within, members, max_miles, share, counts, needed, unknown)
+        + ("; CMS county criteria" if standard.get("is_county") else ""),
     )
 
 

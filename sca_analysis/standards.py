@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -23,7 +23,12 @@ _EXACT = ("required_share", "providers_per_1000", "telehealth_credit")
 _OVERRIDE_SOURCE = "standards or counties file of the exports folder"
 
 
-def load_standards(overrides: pd.DataFrame | None = None, *, replace: bool = False) -> pd.DataFrame:
+def load_standards(
+    overrides: pd.DataFrame | None = None,
+    *,
+    replace: bool = False,
+    kind: Literal["provider", "facility"] = "provider",
+) -> pd.DataFrame:
     """Return the network adequacy standard in force.
 
     Parameters
@@ -33,6 +38,9 @@ def load_standards(overrides: pd.DataFrame | None = None, *, replace: bool = Fal
         specialty and county type, or is added.
     replace : bool
         Whether ``overrides`` is the whole standard, so that no packaged row stays.
+    kind : {"provider", "facility"}
+        Specialties of 42 CFR 422.116(b)(1), or facility types of (b)(2): of those only acute inpatient
+        hospitals have a ratio, and it counts beds.
 
     Returns
     -------
@@ -46,7 +54,8 @@ def load_standards(overrides: pd.DataFrame | None = None, *, replace: bool = Fal
         If a county type is none of ``COUNTY_TYPES`` or a row of ``overrides`` repeats.
 
     """
-    rows = _merge(_read("standards"), overrides, ["specialty", "county_type"], replace=replace)
+    packaged = _read("standards" if kind == "provider" else "facility_standards")
+    rows = _merge(packaged, overrides, ["specialty", "county_type"], replace=replace)
     for column in ("max_miles", "max_minutes"):
         rows[column] = pd.to_numeric(rows[column].replace("", None)).astype("float64")
     for column in _EXACT:
@@ -62,6 +71,14 @@ def load_counties(overrides: pd.DataFrame | None = None) -> pd.DataFrame:
     absent: CMS designates their villages, and not all alike.
     """
     return _merge(_read("counties"), overrides, ["county_fips"])
+
+
+def load_county_names() -> pd.DataFrame:
+    """Return county_name, state, county_fips and source of CMS's rows that are no county of ours by name.
+
+    A name may stand for several counties, and several names for parts of one.
+    """
+    return _read("county_names").copy()
 
 
 def load_taxonomy() -> pd.DataFrame:

@@ -63,7 +63,7 @@ def is_on(row, day):
     return (first is None or first <= day) and (last is None or day <= last)
 
 
-def second_reckoning(tables, as_of):
+def second_reckoning(tables, as_of, own):
     """Return {(county, specialty): row} by the definitions of the gap table, one member at a time."""
     standard = {
         (r.specialty, r.county_type): (r.max_miles, Fraction(r.required_share), r.providers_per_1000)
@@ -103,6 +103,8 @@ def second_reckoning(tables, as_of):
         name, kind = names[county]
         for specialty in {s for s, k in standard if k == kind}:
             miles, share, each = standard[specialty, kind]
+            own_miles, own_needed = own.get((county, specialty), (None, None))
+            miles = own_miles or miles
             listed, in_range, accepting, unknown, nearest, within, within_listed = set(), set(), set(), set(), [], 0, 0
             for home, network in members:
                 best = best_listed = math.inf
@@ -128,6 +130,7 @@ def second_reckoning(tables, as_of):
                 within += best <= miles
                 within_listed += best_listed <= miles
             needed = None if each is None else math.ceil(len(members) * each / 1000)
+            needed = needed if own_needed is None else own_needed
 
             enough, least = share * len(members), needed or 0
             if within >= enough and len(accepting) >= least:
@@ -244,6 +247,21 @@ def networks(draw):
     return tables
 
 
+def own_numbers(own):
+    """Return {(county, specialty): (miles, providers)} as a frame of county standards."""
+    frame = pd.DataFrame(
+        [(*key, *values) for key, values in own.items()],
+        columns=["county_fips", "specialty", "max_miles", "required_providers"],
+    )
+    return frame.astype({"max_miles": "Int64", "required_providers": "Int64"})
+
+
+OWN = st.dictionaries(
+    st.tuples(st.sampled_from(["23011", "23029", "25025", "99999"]), st.sampled_from([PSYCHIATRY, DERMATOLOGY])),
+    st.tuples(st.sampled_from([None, 5, 40, 150]), st.sampled_from([None, 0, 1, 3])),
+)
+
+
 # a failing example is shown as it was found: to shrink it would take minutes
 @settings(
     max_examples=6,
@@ -252,8 +270,8 @@ def networks(draw):
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )
-@given(networks(), st.randoms(use_true_random=False))
-def test_gap_table_equals_the_second_reckoning(tables, shuffle):
+@given(networks(), st.none() | OWN, st.randoms(use_true_random=False))
+def test_gap_table_equals_the_second_reckoning(tables, own, shuffle):
     for rows in tables.values():
         shuffle.shuffle(rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -262,9 +280,10 @@ def test_gap_table_equals_the_second_reckoning(tables, shuffle):
             (Path(folder) / "members.csv").write_text("member_id,zip\n")
             del tables["members"]
         exports = open_tables(Path(folder), **tables)
-        gaps = find_gaps(exports, AS_OF)
+        gaps = find_gaps(exports, AS_OF, None if own is None else own_numbers(own))
+    own = own or {}
     tables.setdefault("members", [])
-    wanted = second_reckoning(tables, AS_OF)
+    wanted = second_reckoning(tables, AS_OF, own)
     got = as_dicts(gaps.table)
     assert set(got) == set(wanted)
     for key, row in wanted.items():
@@ -272,6 +291,7 @@ def test_gap_table_equals_the_second_reckoning(tables, shuffle):
         reason = got[key].pop("reason")
         assert got[key] == row, key
         assert (f"{unknown} of those in range with unknown panel" in reason) == (unknown > 0), (key, reason)
+        assert reason.endswith("; CMS county criteria") == (own.get(key, (None, None)) != (None, None)), (key, reason)
     assert gaps.members == len({r["member_id"] for r in tables["members"] if is_on(r, AS_OF)})
     placed = {row["county"]: row["members"] for row in wanted.values()}
     assert gaps.members_not_placed == gaps.members - sum(placed.values())
@@ -466,6 +486,35 @@ def test_a_blank_network_on_either_side_matches(tmp_path, mine, theirs):
     assert table.loc[PSYCHIATRY, "status"] == "met"
     assert table.loc[PSYCHIATRY, "county_fips"] == "23011"  # of the ZIP
     assert list(find_gaps(exports, AS_OF).table.columns) == list(GAPS.names)
+
+
+def test_numbers_of_a_county_take_the_place_of_its_type(tmp_path):
+    exports = open_tables(
+        tmp_path,
+        claims=[claim("M1", 1, "2026-01-01")],
+        directory=[listing(1), listing(2, taxonomy_code="207N00000X")],
+        members=[span("M1"), span("M2", zip="04654")],  # Kennebec and, some 100 miles away, Washington
+    )
+    base = find_gaps(exports, AS_OF).table.set_index(["county_fips", "specialty"])
+    own = {
+        ("23011", PSYCHIATRY): (None, 2),
+        ("23029", PSYCHIATRY): (150, None),
+        ("23011", "Urology"): (20, 0),
+        ("23011", "Acupuncture"): (20, 1),  # not in the standard in force
+        ("25025", PSYCHIATRY): (1, 9),  # nobody lives there
+    }
+    table = find_gaps(exports, AS_OF, own_numbers(own)).table.set_index(["county_fips", "specialty"])
+    got = {k: (*table.loc[k, ["max_miles", "required_providers"]], table.loc[k, "status"]) for k in list(own)[:3]}
+    assert got == {
+        ("23011", PSYCHIATRY): (30, 2, "too_few"),
+        ("23029", PSYCHIATRY): (150, 1, "met"),
+        ("23011", "Urology"): (20, 0, "no_provider"),
+    }
+    for key in got:
+        assert table.loc[key, "reason"].endswith("; CMS county criteria")
+    assert table.dtypes.equals(base.dtypes)
+    others = ~base.index.isin(got)
+    pd.testing.assert_frame_equal(table[others], base[others], check_exact=True)
 
 
 def test_nobody_covered_is_an_empty_table(tmp_path):

@@ -33,7 +33,12 @@ FLOORS = [
     {"report", "sample"},
     {"cli"},
 ]
-ONLY = {"plotly": {"charts", "report"}, "ipywidgets": {"controls"}, "duckdb": {"readers", "check", "exports"}}
+ONLY = {
+    "plotly": {"charts", "report"},
+    "ipywidgets": {"controls"},
+    "duckdb": {"readers", "check", "exports"},
+    "openpyxl": {"readers"},
+}
 TOP = {"notebooks", "data", "sca_analysis", "tests", "environment.yml", "README.md"}
 PROJECT_FILES = {"pyproject.toml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
 

@@ -46,6 +46,38 @@ def test_standards_equal_the_cms_workbook():
     assert got == expected
 
 
+def test_facility_standards_equal_the_cms_workbook():
+    expected = {}
+    for row in sheet("Master"):
+        if isinstance(row[24], (int, float)):
+            for i, county_type in enumerate(standards.COUNTY_TYPES):
+                ratio, minutes, miles = row[23 + 3 * i : 26 + 3 * i]
+                ratio = None if ratio == "NA" else Decimal(str(ratio))
+                expected[" ".join(row[22].split()), county_type] = (miles, minutes, ratio, f"code {row[21]}")
+    packaged = standards.load_standards(kind="facility")
+    got = {
+        (r.specialty, r.county_type): (
+            *(r.max_miles, r.max_minutes, r.providers_per_1000),
+            r.source.split("Master, ")[1].split(";")[0],
+        )
+        for r in packaged.itertuples()
+    }
+    assert len(expected) == 14 * 5
+    assert got == expected
+
+
+def test_facility_types_are_no_specialties_and_have_the_shares_of_the_regulation():
+    facilities = standards.load_standards(kind="facility")
+    assert not set(facilities["specialty"]) & set(standards.load_standards()["specialty"])
+    assert list(facilities) == list(standards.load_standards())
+    for _, rows in facilities.groupby("specialty"):
+        assert rows["county_type"].tolist() == list(standards.COUNTY_TYPES)
+        assert rows["required_share"].tolist() == [Decimal("0.90")] * 2 + [Decimal("0.85")] * 3
+    with_ratio = facilities[facilities["providers_per_1000"].notna()]
+    assert with_ratio["specialty"].unique().tolist() == ["Acute Inpatient Hospitals"]
+    assert with_ratio["source"].str.contains("beds, not facilities").all()
+
+
 def test_minima_equal_those_of_the_cms_workbook():
     """CMS rounds up beneficiaries to cover x ratio: ours must give every number it prints."""
     rows = sheet("Minimum Provider #s")
@@ -89,6 +121,8 @@ def test_telehealth_credit_is_given_to_the_fourteen_specialties():
 def test_every_packaged_row_has_a_source_and_no_key_repeats():
     for rows, key in [
         (standards.load_standards(), ["specialty", "county_type"]),
+        (standards.load_standards(kind="facility"), ["specialty", "county_type"]),
+        (standards.load_county_names(), ["county_name", "state", "county_fips"]),
         (standards.load_counties(), ["county_fips"]),
         (standards.load_counties(), ["county_name", "state"]),
         (standards.load_taxonomy(), ["taxonomy_code"]),
