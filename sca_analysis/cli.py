@@ -9,7 +9,7 @@ import sys
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import pandas as pd
@@ -33,19 +33,41 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON alone o
 
 
 class _OneSentence(click.Group):
-    """Turns an error of the input into its one sentence and exit code 2."""
+    """Turns an error of the input or of the call into its one sentence and exit code 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _in_one_sentence(error) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except SCAError as error:
             sentence = str(error)
+        except click.UsageError as error:
+            raise _in_one_sentence(error) from error
         except BrokenPipeError:
             raise  # click ends quietly where nobody reads on
         except OSError as error:
             sentence = f"{error.filename or 'a file'}: {error.strerror}."
         click.echo(f"sca: {sentence}", err=True)
         return ctx.exit(2)
+
+
+class _UsageSentence(click.UsageError):
+    """Shows a fault of the call as all others are shown, without the lines of usage that click adds."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"sca: {self.message}", file=file, err=True)
+
+
+def _in_one_sentence(error: click.UsageError) -> click.UsageError:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    message, command = error.format_message().rstrip("."), error.ctx.command_path if error.ctx else "sca"
+    return _UsageSentence(f"{message[0].lower()}{message[1:]}: see `{command} --help`.")
 
 
 @click.group(cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"]})
@@ -137,7 +159,7 @@ def gaps(data: Path, as_of: str | None, standards: Path | None, as_json: bool) -
     shown = found.table[found.table["status"] != "met"][columns]
     click.echo(f"{len(shown)} of {len(found.table)} cells do not meet the standard on {found.as_of}:")
     if len(shown):
-        click.echo(shown.to_string(index=False, justify="left", max_colwidth=100))
+        click.echo(shown.to_string(index=False, justify="left"))
 
 
 @main.command()

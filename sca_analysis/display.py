@@ -94,9 +94,6 @@ def _format(name: str, values: pd.Series) -> Callable[[object], str]:
 
 
 def _heading(name: str) -> str:
-    unit = _COLUMNS[name].unit if name in _COLUMNS else ""
-    return (
-        f"{name.replace('_', ' ')} [{unit}]"
-        if unit not in ("", "0-1", "providers", "members")
-        else name.replace("_", " ")
-    )
+    words, unit = name.replace("_", " "), _COLUMNS[name].unit if name in _COLUMNS else ""
+    # a unit that the name says already, or that a percentage shows, is not said twice
+    return words if unit in ("", "0-1", "providers") or unit in words.split() else f"{words} [{unit}]"

@@ -340,7 +340,7 @@ def _explain(
 ) -> str:
     """Return the figures behind a status in one sentence."""
     if not counts["listed"]:
-        return f"nobody is listed in the network for {members:,} members"
+        return f"nobody is listed in the network for {members:,} member{'s' if members != 1 else ''}"
     text = (
         f"{within:,} of {members:,} members within {max_miles:g} miles of a usable row "
         f"({float(share * 100):g}% required); {counts['listed']} listed, {counts['in_range']} in range, "

@@ -156,6 +156,9 @@ def list_limits(month: Month) -> str:
         "of the member are not counted, so cost shares are upper bounds and what the plan pays is a lower one.",
         "The SCA rate is the agreed rate where an approved agreement was in force, else the usual charge, which is "
         "the most a provider can ask in a true gap: that rate is a ceiling, not an estimate of a deal.",
+        "Courses hold denied lines too, with nothing allowed out of network and all that is billed owed by the member, "
+        "so more is billed on courses than on paid OON lines. What the plan pays on them is reckoned from benefits, "
+        "not read from the claims.",
         "Providers are assumed to collect all that members owe.",
     ]
     if gaps.members_not_placed:
@@ -226,7 +229,7 @@ def _about_gaps(month: Month) -> list[str]:
     )
     if len(shown):
         worst = "; ".join(f"{r.specialty} in {r.county} ({r.members:,} members)" for r in shown.head(3).itertuples())
-        lines.append(f"**Most members affected.** {worst}.")
+        lines.append(f"**Largest of these by members of the county.** {worst}.")
     unseen = table[(table["accepting"] > 0) & (table["seen_in_claims"] == 0) & (table["status"] == "met")]
     if len(unseen):
         lines.append(
@@ -257,8 +260,9 @@ def _about_courses(month: Month) -> list[str]:
     member, plan = totals["member_total_out_of_network"], totals["plan_paid_out_of_network"]
     agreed = int((costed["sca_rate_basis"] == "agreed_rate").sum())
     lines.append(
-        f"**Costs.** {len(costed)} of {len(courses)} courses could be costed. OON, their members owe ${member:,.2f} "
-        f"and the plan pays ${plan:,.2f}. Under SCAs members would owe ${totals['member_total_in_network']:,.2f} at "
+        f"**Costs.** {len(costed)} of {len(courses)} courses could be costed. OON, their members owe ${member:,.2f}, "
+        f"denied lines in full, and the plan pays ${plan:,.2f}. Under SCAs members would owe "
+        f"${totals['member_total_in_network']:,.2f} at "
         f"the in-network rate and ${totals['member_total_sca']:,.2f} at the rate assumed, and the plan would pay "
         f"${totals['plan_paid_in_network']:,.2f} and ${totals['plan_paid_sca']:,.2f}. The rate "
         f"assumed is the agreed one for {agreed} courses and the usual charge, the ceiling, for the others."

@@ -188,7 +188,7 @@ def _take_place(work: Path, final: Path) -> None:
 
 def _say_failure(error: papermill.PapermillExecutionError, month: str, kept: Path, has_former: bool) -> str:
     """Say in one sentence which cell failed; only an error of ours has a message fit to be shown."""
-    what = f": {error.evalue}" if _is_ours(error.ename) else f" with {error.ename}"
+    what = f": {error.evalue.rstrip('.')}" if _is_ours(error.ename) else f" with {error.ename}"
     left = "the last good report is untouched" if has_former else "there is no report for it yet"
     code = (error.source.strip().splitlines() or [""])[0]
     where = f"cell {error.cell_index + 1} (`{code}`)"

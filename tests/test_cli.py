@@ -1,6 +1,7 @@
 """The command line: its JSON is the contract, and a fault of the input is one sentence and exit code 2."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,24 @@ def test_faults_are_one_sentence(tmp_path: Path) -> None:
     assert "exports.yaml line 1 is not valid YAML" in fails("gaps", "--data", tmp_path)
 
 
-def test_usage_faults_exit_with_two() -> None:
-    assert run("report").exit_code == 2
-    assert run("nothing").exit_code == 2
+def test_usage_faults_are_one_sentence() -> None:
+    assert re.fullmatch(r"sca: missing argument 'MONTH': see `\w+ report --help`\.", fails("report"))
+    assert "no such command 'nothing'" in fails("nothing")
+    assert "no such option '--odd'" in fails("check", "--odd")
+    assert "no such option '--odd'" in fails("--odd")
+    assert "'x' is not a valid integer: see" in fails("sample", "--out", "s", "--members", "x")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "Commands:" in result.stderr
+
+
+def test_gaps_tells_each_reason_to_its_end(june: Month) -> None:
+    text = run("gaps", "--data", SAMPLE).stdout
+    for reason in june.gaps.table.query("status != 'met'")["reason"]:
+        assert reason in text
 
 
 def test_report_of_a_month_without_claims_names_the_span(tmp_path: Path) -> None:

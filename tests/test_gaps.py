@@ -348,7 +348,7 @@ CELLS = {
         {"status": "no_provider", "listed": 0, "in_range": 0, "accepting": 0, "seen_in_claims": 0, "share_within": 0}
         | {"nearest_miles": None},
         [],
-        says="nobody is listed in the network for 1 members",
+        says="nobody is listed in the network for 1 member",
     ),
     "no provider in range": Cell({"status": "no_provider", "listed": 1, "in_range": 0, "share_within": 0}, [FAR]),
     "too far": Cell({"status": "too_far", "share_within": 0.8, "members": 10}, members=[{}] * 8 + [FAR] * 2),

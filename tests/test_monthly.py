@@ -138,7 +138,10 @@ def test_summary_of_the_small_plan(small):
     assert "$300.00 billed and $10.60 paid by the plan on paid OON lines" in said
     assert "2 OON courses of treatment, 0 of them in a county and specialty with a gap" in said
     # 60 + 60 allowed OON, 100 deductible, then 40%: members owe 108 and 80 balance bill, the plan pays 12
-    assert "1 of 2 courses could be costed. OON, their members owe $188.00 and the plan pays $12.00" in said
+    assert (
+        "1 of 2 courses could be costed. OON, their members owe $188.00, denied lines in full, and the plan pays $12.00"
+        in said
+    )
     assert (
         "$20.00 at the in-network rate and $36.00 at the rate assumed, and the plan would pay $80.00 and $144.00"
         in said
@@ -258,6 +261,7 @@ def test_summary_names_no_small_county(small):
 
 def test_limits_say_what_is_missing(tmp_path, small):
     assert "No `agreements` in these exports: no agreed rates" in list_limits(small)
+    assert "Courses hold denied lines too" in list_limits(small)
     assert "No `benefits`" not in list_limits(small)
     assert "2 active directory rows have no known place" in list_limits(small)
     assert "could not be placed" not in list_limits(small)

@@ -124,7 +124,7 @@ def test_failing_cell_leaves_the_last_report(tmp_path: Path) -> None:
 
 
 def test_failing_cell_passes_our_own_sentence_on(tmp_path: Path) -> None:
-    source = "from sca_analysis.errors import ExportError\nraise ExportError('claims.csv is empty')"
+    source = "from sca_analysis.errors import ExportError\nraise ExportError('claims.csv is empty.')"
     with pytest.raises(ReportError, match=r"cell 3 .*: claims.csv is empty \(there is no report for it yet"):
         make_report("2026-06", SAMPLE, tmp_path, notebook=broken_notebook(tmp_path, source))
     assert not (tmp_path / "2026-06").exists()
