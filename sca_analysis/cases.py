@@ -117,7 +117,9 @@ def range_specialties(exports: Exports, as_of: date) -> pd.DataFrame:
     found, visits = _find_courses(exports, as_of, None)
     for percent in (10, 50, 90):
         courses = _cost(exports, as_of, found, visits, Collection(), Decimal(percent) / 100)
-        everything = pd.concat([summarize_specialties(courses), _summarize_all(courses)], ignore_index=True)
+        everything = pd.concat(
+            [summarize_specialties(courses), summarize_specialties(courses.assign(specialty="all"))], ignore_index=True
+        )
         for party, total in (("plan", "plan_paid"), ("member", "member_total")):
             change = everything[f"{total}_sca"] - everything[f"{total}_out_of_network"]
             parts.append(change.rename(f"{party}_change_p{percent}"))
@@ -136,10 +138,7 @@ def rate_procedures(exports: Exports, as_of: date) -> pd.DataFrame:
         where the fee table says nothing.
 
     """
-    first, last = window(as_of)
-    lines = service_lines(exports, first, last).filter(
-        nw.col("is_out_of_network"), nw.col("claim_status") != "reversed"
-    )
+    lines = _oon_lines(exports, *window(as_of))
     billed = to_pandas(lines.group_by("procedure_code").agg(lines=nw.len(), billed=nw.col("billed_amount").sum()))
     fees = exports.frame("fees")
     fees = fees[fees["locality"].isna()].drop(columns="locality")
@@ -179,11 +178,6 @@ def _cost(
     return courses.merge(costed, on="course_id", how="left", validate="1:1")[list(COURSES.names)]
 
 
-def _summarize_all(courses: pd.DataFrame) -> pd.DataFrame:
-    """Return the totals over all specialties as one row."""
-    return summarize_specialties(courses.assign(specialty="all"))
-
-
 def _between(visits: pd.DataFrame, share: Decimal) -> pd.Series:
     """Return the SCA amounts with the rate ``share`` of the way up from the in-network rate, where none was agreed."""
     low, high = visits["in_network_allowed"], visits["sca_allowed"]
@@ -221,11 +215,14 @@ def _begin_history(approved: pd.DataFrame, first: date) -> date:
     return plan_year if pd.isna(begun) else min(plan_year, begun.date())
 
 
+def _oon_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
+    """Return the OON claim lines of a period without reversed ones, denied ones included."""
+    return service_lines(exports, first, last).filter(nw.col("is_out_of_network"), nw.col("claim_status") != "reversed")
+
+
 def _find_visits(exports: Exports, approved: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     """Return the OON visits of a period with billed and allowed amounts of each arrangement."""
-    lines = service_lines(exports, first, last).filter(
-        nw.col("is_out_of_network"), nw.col("claim_status") != "reversed"
-    )
+    lines = _oon_lines(exports, first, last)
     fees = exports.table("fees").filter(nw.col("locality").is_null()).drop("locality")
     lines = lines.join(fees, on="procedure_code", how="left")
     lines = _join_agreements(exports, lines, approved["case_id"].tolist())

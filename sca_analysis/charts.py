@@ -26,7 +26,6 @@ STATUS_WORDS = {
     "too_far": "d too far",
     "no_provider": "n no provider",
 }
-ARRANGEMENT_WORDS = {"in_network": "in-network", "out_of_network": "OON", "sca": "SCA"}
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
 _PARTIES = {"plan_paid": "Plan pays", "member_total": "Members pay", "provider_net": "Providers receive"}
 

@@ -22,7 +22,7 @@ from sca_analysis.tables import SET_ASIDE, Kind, Table
 
 @dataclass
 class Loaded:
-    """One file after its check: what was read, under which rules."""
+    """One file after its check: what was read, and which rules make findings."""
 
     table: str
     path: str
@@ -30,7 +30,6 @@ class Loaded:
     first_rowid: int
     rows: int
     first_row: int
-    rules: list[Rule]
     notes: list[Rule]
     malformed: list[Malformed] = field(default_factory=list)
 
@@ -61,7 +60,7 @@ def stage(
             f"{path} cannot be read to its end as {raw.format} ({why}): free some room, or export it again."
         ) from error
     rows = _count(con, f"SELECT count(*) FROM {staging(table)}") - before
-    return Loaded(table.name, path, raw.format, before, rows, raw.first_row, strict, notes, list(raw.malformed()))
+    return Loaded(table.name, path, raw.format, before, rows, raw.first_row, notes, list(raw.malformed()))
 
 
 def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
