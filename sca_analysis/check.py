@@ -32,6 +32,7 @@ class Loaded:
     first_row: int
     notes: list[Rule]
     malformed: list[Malformed] = field(default_factory=list)
+    has_place: bool = False
 
 
 def stage(
@@ -60,7 +61,8 @@ def stage(
             f"{path} cannot be read to its end as {raw.format} ({why}): free some room, or export it again."
         ) from error
     rows = _count(con, f"SELECT count(*) FROM {staging(table)}") - before
-    return Loaded(table.name, path, raw.format, before, rows, raw.first_row, notes, list(raw.malformed()))
+    lost = list(raw.malformed())
+    return Loaded(table.name, path, raw.format, before, rows, raw.first_row, notes, lost, bool(raw.place))
 
 
 def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -145,13 +147,13 @@ def list_set_aside(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> 
     parts = []
     for one in loaded:
         bad = con.execute(
-            f"SELECT rowid - {one.first_rowid} + {one.first_row} AS row, "
+            f"SELECT coalesce(_place, rowid - {one.first_rowid} + {one.first_row}) AS row, "
             "CASE WHEN contains(_problem, ':') THEN substr(_problem, strpos(_problem, ':') + 1) ELSE '' END AS column, "
             "coalesce(_class, 'whole row') AS value_class, _problem AS reason "
             f"FROM staging_{one.table} WHERE _problem IS NOT NULL AND {_in_file(one)} ORDER BY row"
         ).df()
-        # DuckDB numbered the well-formed records only
-        bad["row"] = rows_of(bad["row"].to_numpy(dtype=np.int64), [m.row for m in one.malformed])
+        if not one.has_place:  # DuckDB numbered the well-formed records only
+            bad["row"] = rows_of(bad["row"].to_numpy(dtype=np.int64), [m.row for m in one.malformed])
         if one.malformed:
             lost = pd.DataFrame([(m.row, "", "whole row", m.reason) for m in one.malformed], columns=bad.columns)
             bad = pd.concat([bad, lost] if len(bad) else [lost], ignore_index=True).sort_values("row", kind="stable")
@@ -205,7 +207,7 @@ def _create_staging(table: Table) -> str:
     columns = ", ".join(f"{name(c.name)} {SQL_TYPES[c.kind]}" for c in table.columns)
     return (
         f"CREATE TABLE IF NOT EXISTS {staging(table)} ({columns}, _problem VARCHAR, _class VARCHAR, "
-        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN)"
+        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT)"
     )
 
 
@@ -221,8 +223,9 @@ def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], note
     unselected = f"WHEN NOT _selected THEN {quote('not_selected:' + raw.selector)}"
     return (
         f"SELECT {final}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, {bits}, "
-        f"true, false FROM (SELECT *, CASE {unselected} {problems} END AS _found "
-        f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected FROM {raw.relation})))"
+        f"true, false, _place FROM (SELECT *, CASE {unselected} {problems} END AS _found "
+        f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected, "
+        f"{raw.place or 'NULL'} AS _place FROM {raw.relation})))"
     )
 
 

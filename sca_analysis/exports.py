@@ -42,6 +42,7 @@ class Plan(Entry):
     name: str = "Plan"
     network_id: str | None = None
     locality: str | None = None  # Medicare locality whose fees count as the plan's, such as NY-01
+    standard: str | None = None  # name of a packaged standard, or a file of one, as `sca gaps --standards`
 
 
 def _listed(value: object) -> object:
@@ -65,6 +66,8 @@ class Config(Entry):
     agreements: Sources = Field(default_factory=list)
     standards: Sources = Field(default_factory=list)
     counties: Sources = Field(default_factory=list)
+    providers: Sources = Field(default_factory=list)
+    travel_times: Sources = Field(default_factory=list)
 
     def sources(self) -> Iterator[tuple[Table, Source]]:
         """Yield each table with each of its sources, in the order in which they are read."""
@@ -161,6 +164,16 @@ class Exports:
         """Return a small table as pandas; money and rates stay exact decimals."""
         return to_pandas(self.table(name))
 
+    def repeats(self, name: str) -> pd.DataFrame:
+        """Return the rows of a table that were set aside because they repeat the key of another."""
+        if name in self.missing:
+            return self.frame(name)
+        columns = ", ".join(f'"{c}"' for c in EXPORTS[name].names)
+        rows = (
+            f"SELECT {columns} FROM {check.staging(EXPORTS[name])} WHERE _problem IN ('duplicate_row', 'duplicate_key')"
+        )
+        return to_pandas(nw.from_native(self.connection.sql(rows)))
+
     @cached_property
     def last_day(self) -> date:
         """The last day of the newest claim month: the default as-of date.
@@ -201,6 +214,34 @@ def to_pandas(frame: nw.LazyFrame[Any]) -> pd.DataFrame:
     types = {t: pd.ArrowDtype(t) for t in arrow.schema.types if pa.types.is_decimal(t)}
     types |= {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     return arrow.to_pandas(types_mapper=types.get, date_as_object=False)
+
+
+def read_table(path: Path, table: Table) -> pd.DataFrame:
+    """Return a single file of a table (CSV or Parquet in canonical columns), all of whose rows must be good.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be read, or a row would be set aside: says which row, and why.
+
+    """
+    if not path.exists():
+        raise ExportError(f"there is no file {path}: correct the path.")
+    con, work = _connect()
+    source = Source(path=path.name)
+    with tempfile.TemporaryDirectory(dir=work) as copies:
+        raw = read(con, path, table, source, Path(copies))
+        loaded = check.stage(con, table, raw, source, path.name, date.today())
+    check.resolve_repeats(con, table)
+    bad = check.list_set_aside(con, [loaded])
+    if len(bad):
+        first = bad.iloc[0]
+        raise ExportError(
+            f"{path.name}: {len(bad)} rows cannot be used, the first is row {first['row']} ({first['reason']}); "
+            "correct them."
+        )
+    columns = ", ".join(f'"{c}"' for c in table.names)
+    return to_pandas(nw.from_native(con.sql(f"SELECT {columns} FROM {check.staging(table)}")))
 
 
 def read_config(folder: Path) -> Config:

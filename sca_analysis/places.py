@@ -139,6 +139,24 @@ def within_miles(places: Floats, targets: Floats | cKDTree, max_miles: float) ->
     return within
 
 
+def pairs_within(
+    places: Floats, targets: Floats | cKDTree, max_miles: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Return every pair of a place and a target within ``max_miles`` (inclusive): their numbers, and the miles."""
+    tree = targets if isinstance(targets, cKDTree) else cKDTree(targets)
+    none = np.zeros(0, dtype=np.int64)
+    if tree.n == 0 or len(places) == 0:
+        return none, none, np.zeros(0)
+    # the chord of the distance, with a surplus for rounding; half the Earth away everything is in range
+    chord = 2 * np.sin(min(max_miles / EARTH_RADIUS_MILES, np.pi) / 2) * (1 + 1e-9) + 1e-12
+    near = tree.query_ball_point(places, chord, return_sorted=True)
+    place = np.repeat(np.arange(len(places)), [len(n) for n in near])
+    target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
+    miles = great_circle_miles(places[place], np.asarray(tree.data)[target])
+    inside = miles <= max_miles
+    return place[inside], target[inside], miles[inside]
+
+
 @cache
 def _zip_table() -> pd.DataFrame:
     """Return latitude, longitude, county_fips and is_po_box of every known ZIP code."""

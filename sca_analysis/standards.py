@@ -1,11 +1,13 @@
 """Which standard is in force: specialties, maximum distances, county types, taxonomy roll-up.
 
-The packaged tables hold facts of 42 CFR 422.116, CMS's yearly reference file and the NUCC code
-set, each row with its source. A plan under other rules (45 CFR 156.230, a state's) hands in its
-own rows as ``overrides``: the standard is data, not code.
+The packaged tables hold facts of 42 CFR 422.116, CMS's yearly reference file, rules of a few states
+and the NUCC code set, each row with its source. A plan under other rules (CMS's for marketplaces
+under 45 CFR 156.230, another state's) hands in its own rows as ``overrides``: the standard is data,
+not code.
 """
 
 import math
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -14,11 +16,28 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from sca_analysis.errors import ExportError
+from sca_analysis.errors import ExportError, ParameterError
 
 #: 42 CFR 422.116(c), densest first.
 COUNTY_TYPES = ("Large Metro", "Metro", "Micro", "Rural", "CEAC")
 
+#: 42 CFR 422.116(b): (1) provider specialties, (2) facility types.
+Kind = Literal["provider", "facility"]
+
+MEDICARE_ADVANTAGE = "medicare-advantage"
+
+#: Names of the packaged standards, and what each is. What a rule says beyond distance, time and share
+#: (a choice of two, "time or distance", waivers) is in the source of its rows, not in their numbers.
+STANDARDS = {
+    MEDICARE_ADVANTAGE: "Medicare Advantage, 42 CFR 422.116: all specialties and facility types, every county type",
+    "minnesota": "Minnesota, Minn. Stat. 62K.10: 30 miles and minutes for primary and mental health care, else 60",
+    "montana": "Montana, Mont. Admin. R. 6.6.8819: primary care and a hospital within a 30 mile radius",
+    "nevada": "Nevada, NAC 687B.768: nine specialties and hospitals by county type",
+    "new-jersey": "New Jersey, N.J.A.C. 11:24A-4.10, 11:24-6.2, 6.3: primary care, medical specialists, facilities",
+    "new-mexico": "New Mexico, 13.10.22.8 NMAC: primary care by the size of the population area",
+}
+
+_PACKAGED: dict[Kind, str] = {"provider": "standards", "facility": "facility_standards"}
 _EXACT = ("required_share", "providers_per_1000", "telehealth_credit")
 _OVERRIDE_SOURCE = "standards or counties file of the exports folder"
 
@@ -27,7 +46,8 @@ def load_standards(
     overrides: pd.DataFrame | None = None,
     *,
     replace: bool = False,
-    kind: Literal["provider", "facility"] = "provider",
+    kind: Kind = "provider",
+    name: str = MEDICARE_ADVANTAGE,
 ) -> pd.DataFrame:
     """Return the network adequacy standard in force.
 
@@ -41,21 +61,29 @@ def load_standards(
     kind : {"provider", "facility"}
         Specialties of 42 CFR 422.116(b)(1), or facility types of (b)(2): of those only acute inpatient
         hospitals have a ratio, and it counts beds.
+    name : str
+        Which of ``STANDARDS`` is packaged underneath. A state's covers the specialties its rule names, under
+        the names of 42 CFR 422.116(b), and no others.
 
     Returns
     -------
     DataFrame
         One row per specialty and county type, packaged rows first. Distances [miles] and times
-        [minutes] as floats, shares and providers per 1,000 members as Decimal (None = not set).
+        [minutes] as floats (NaN = not set), shares and providers per 1,000 members as Decimal (None = not set).
 
     Raises
     ------
     ExportError
         If a county type is none of ``COUNTY_TYPES`` or a row of ``overrides`` repeats.
+    ParameterError
+        If no packaged standard has that name, or that one has no rows of ``kind`` and there are no overrides.
 
     """
-    packaged = _read("standards" if kind == "provider" else "facility_standards")
-    rows = _merge(packaged, overrides, ["specialty", "county_type"], replace=replace)
+    packaged = _packaged(name, kind)
+    if packaged.empty and overrides is None:
+        raise ParameterError(f"The standard {name} has no rows of kind {kind}; hand in your own or name another.")
+    spelling = _read(_PACKAGED[kind])["specialty"]
+    rows = _merge(packaged, overrides, ["specialty", "county_type"], spelling, replace=replace)
     for column in ("max_miles", "max_minutes"):
         rows[column] = pd.to_numeric(rows[column].replace("", None)).astype("float64")
     for column in _EXACT:
@@ -64,13 +92,22 @@ def load_standards(
 
 
 def load_counties(overrides: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return county_fips, county_name, state, county_type and source of every county.
+    """Return county_fips, county_name, state, county_type, ssa_code and source of every county.
 
-    Rows of ``overrides`` take the place of the packaged row of the same county, or are added;
-    errors are those of `load_standards`. Guam and the Western District of American Samoa are
-    absent: CMS designates their villages, and not all alike.
+    ``ssa_code`` (five digits, text) is CMS's code of the county in its reference file: of the two of Los
+    Angeles that with more beneficiaries, NA for two districts of American Samoa, of which CMS lists the
+    villages. Islands that share a row of CMS share its code.
+
+    Rows of ``overrides`` take the place of the packaged row of the same county, or are added; a code they
+    leave blank stays the packaged one. Errors are those of `load_standards`. Guam and the Western District
+    of American Samoa are absent: CMS designates their villages, and not all alike.
     """
-    return _merge(_read("counties"), overrides, ["county_fips"])
+    packaged = _read("counties")
+    rows = _merge(packaged, overrides, ["county_fips"])
+    codes = rows["county_fips"].map(packaged.set_index("county_fips")["ssa_code"])
+    given = rows["ssa_code"].astype("string").replace("", pd.NA)
+    rows["ssa_code"] = given.fillna(codes.astype("string").replace("", pd.NA))
+    return rows
 
 
 def load_county_names() -> pd.DataFrame:
@@ -91,10 +128,62 @@ def load_taxonomy() -> pd.DataFrame:
     return rows
 
 
-def specialty_of(codes: pd.Series) -> pd.Series:
-    """Return the specialty that each NUCC taxonomy code counts for; NA if blank, unknown or outside."""
-    specialty = load_taxonomy().set_index("taxonomy_code")["specialty"]
-    return codes.astype("string").str.strip().str.upper().map(specialty).astype("string")
+def load_facility_taxonomy() -> pd.DataFrame:
+    """Return taxonomy_code, specialty (facility type of 42 CFR 422.116(b)(2)) and source.
+
+    Only codes that identify a facility of the type by themselves, and therapists, whom CMS counts as
+    facilities (notes on 049 to 051 and 068 of its reference file). A hospital that also has, say, an
+    infusion department or outpatient surgery says so with no code: a count by these codes is a lower bound.
+    """
+    return _read("facility_taxonomy").copy()
+
+
+def facility_types_without_code() -> tuple[str, ...]:
+    """Return the facility types of 42 CFR 422.116(b)(2) that no NUCC code identifies.
+
+    A directory cannot show these: that none is found by code is no gap.
+    """
+    types = _read("facility_standards")["specialty"].drop_duplicates()
+    return tuple(types[~types.isin(_read("facility_taxonomy")["specialty"])])
+
+
+def load_hsd_codes() -> pd.DataFrame:
+    """Return code (three characters, text), specialty, kind and source of CMS's HSD tables.
+
+    The parts of primary care (001 to 006) and their sum (S03) all bear the specialty Primary Care.
+    """
+    return _read("hsd_codes").copy()
+
+
+def load_drive_speeds() -> pd.DataFrame:
+    """Return the assumed speed and detour by county type, with their ranges and source.
+
+    One row per county type, in the order of ``COUNTY_TYPES``: miles_per_hour_low, miles_per_hour and
+    miles_per_hour_high [miles of road an hour], detour_low, detour and detour_high [miles of road per
+    straight-line mile], floats. Minutes = straight-line miles x detour / miles_per_hour x 60. None of it
+    was measured on a road: each row's source says what it rests on.
+    """
+    rows = _read("drive_speeds").copy()
+    for column in rows.columns.drop(["county_type", "source"]):
+        rows[column] = rows[column].astype("float64")
+    return rows
+
+
+def specialty_of(codes: pd.Series, kind: Kind = "provider") -> pd.Series:
+    """Return the specialty, or facility type, that each NUCC code counts for; NA if blank, unknown or outside."""
+    table = load_taxonomy() if kind == "provider" else load_facility_taxonomy()
+    return _tidy(codes).map(table.set_index("taxonomy_code")["specialty"]).astype("string")
+
+
+def unknown_codes(codes: pd.Series) -> pd.DataFrame:
+    """Return taxonomy_code and rows (how many) of the codes, not blank, that are not of the NUCC set.
+
+    Most rows first, then by code. Case and spaces around a code do not count.
+    """
+    given = _tidy(codes).replace("", pd.NA).dropna()
+    unknown = given[~given.isin(_read("taxonomy")["taxonomy_code"])].rename("taxonomy_code")
+    counted = unknown.groupby(unknown).size().rename("rows").reset_index()
+    return counted.sort_values(["rows", "taxonomy_code"], ascending=[False, True], ignore_index=True)
 
 
 def required_providers(members: int, per_1000: Decimal | None) -> int | None:
@@ -114,10 +203,31 @@ def _read(name: str) -> pd.DataFrame:
         return pd.read_csv(file, dtype="str", keep_default_na=False)
 
 
+def _packaged(name: str, kind: Kind) -> pd.DataFrame:
+    """Return the packaged rows of one standard and kind, all text."""
+    if name not in STANDARDS:
+        raise ParameterError(f"No standard of that name is packaged; name one of {', '.join(STANDARDS)}.")
+    if name == MEDICARE_ADVANTAGE:
+        return _read(_PACKAGED[kind])
+    rows = _read("state_standards")
+    rows = rows[(rows["standard"] == name) & (rows["kind"] == kind)]
+    return rows.drop(columns=["standard", "kind"]).reset_index(drop=True)
+
+
+def _tidy(codes: pd.Series) -> pd.Series:
+    """Return taxonomy codes as text, upper case, without spaces around them."""
+    return codes.astype("string").str.strip().str.upper()
+
+
 def _merge(
-    packaged: pd.DataFrame, overrides: pd.DataFrame | None, key: list[str], *, replace: bool = False
+    packaged: pd.DataFrame,
+    overrides: pd.DataFrame | None,
+    key: list[str],
+    names: Iterable[str] = (),
+    *,
+    replace: bool = False,
 ) -> pd.DataFrame:
-    """Lay ``overrides`` over ``packaged``, with the spelling of the packaged names."""
+    """Lay ``overrides`` over ``packaged``, specialties spelt as in ``names``."""
     if overrides is None:
         return packaged.copy()
     rows = overrides.reindex(columns=packaged.columns).astype(object)
@@ -130,7 +240,7 @@ def _merge(
         )
     if "specialty" in key:
         given = rows["specialty"].astype("str").str.split().str.join(" ")
-        spelling = {s.casefold(): s for s in packaged["specialty"]}
+        spelling = {s.casefold(): s for s in names}
         rows["specialty"] = [spelling.get(s.casefold(), s) for s in given]
     if bad := int(rows.duplicated(key).sum()):
         raise ExportError(f"{bad} override rows repeat an earlier {' and '.join(key)}; keep one of each.")

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from sca_analysis.claims import window
 from sca_analysis.exports import Exports
-from sca_analysis.gaps import STATUSES, active_rows, find_gaps, homes_on, place_members
-from sca_analysis.standards import load_standards
+from sca_analysis.gaps import STATUSES, find_gaps, tabulate
+from sca_analysis.network import Criteria, active_rows, homes_on, place_members, read_network
+from sca_analysis.standards import load_drive_speeds, load_standards
 from sca_analysis.tables import GAPS
+from sca_analysis.travel import BANDS, DriveTimes
 from tests.folders import claim, listing, npi, open_tables, span, write_tables
 
 AS_OF = date(2026, 6, 30)
@@ -63,10 +65,14 @@ def is_on(row, day):
     return (first is None or first <= day) and (last is None or day <= last)
 
 
-def second_reckoning(tables, as_of, own):
-    """Return {(county, specialty): row} by the definitions of the gap table, one member at a time."""
+def second_reckoning(tables, as_of, own, drives=None):
+    """Return {(county, specialty): row} by the definitions of the gap table, one member at a time.
+
+    ``drives`` gives the minutes from ZIP to ZIP, and the end of the range that others are estimated at.
+    """
+    minutes, band = drives or ({}, None)
     standard = {
-        (r.specialty, r.county_type): (r.max_miles, Fraction(r.required_share), r.providers_per_1000)
+        (r.specialty, r.county_type): (r.max_miles, Fraction(r.required_share), r.providers_per_1000, r.max_minutes)
         for r in load_standards().itertuples()
     }
     for row in tables.get("standards", []):
@@ -75,6 +81,7 @@ def second_reckoning(tables, as_of, own):
             row["max_miles"],
             Fraction(row["required_share"]),
             None if each is None else Fraction(each),
+            math.nan,
         )
     names = {fips: (name, kind) for fips, name, kind in ZIPS.values()}
     names |= {
@@ -96,18 +103,18 @@ def second_reckoning(tables, as_of, own):
     for _, row in latest.values():
         county = row["county_fips"] or ZIPS[row["zip"]][0]
         if county in names and place_of(row):
-            homes.setdefault(county, []).append((place_of(row), row["network_id"]))
+            homes.setdefault(county, []).append((place_of(row), row["network_id"], row["zip"]))
 
     result = {}
     for county, members in homes.items():
         name, kind = names[county]
         for specialty in {s for s, k in standard if k == kind}:
-            miles, share, each = standard[specialty, kind]
+            miles, share, each, limit = standard[specialty, kind]
             own_miles, own_needed = own.get((county, specialty), (None, None))
             miles = own_miles or miles
             listed, in_range, accepting, unknown, nearest, within, within_listed = set(), set(), set(), set(), [], 0, 0
-            for home, network in members:
-                best = best_listed = math.inf
+            for home, network, zip_code in members:
+                best, is_near, is_near_listed = math.inf, False, False
                 for row in tables["directory"]:
                     theirs = row["network_id"]
                     if ROLL_UP.get(row["taxonomy_code"]) != specialty or not is_on(row, as_of):
@@ -117,8 +124,12 @@ def second_reckoning(tables, as_of, own):
                     listed.add(row["npi"])
                     there = place_of(row)
                     away = haversine_miles(home, there) if there else math.inf
-                    best_listed = min(best_listed, away)
-                    if away <= miles:
+                    drive = minutes.get((zip_code, row["zip"])) if band else 0
+                    if drive is None:
+                        drive = away * minutes_per_mile(kind, band)
+                    if away <= miles and (math.isnan(limit) or drive <= limit):
+                        is_near_listed = True
+                        is_near |= row["accepting_new_patients"] is not False
                         in_range.add(row["npi"])
                         if row["accepting_new_patients"] is not False:
                             accepting.add(row["npi"])
@@ -127,8 +138,8 @@ def second_reckoning(tables, as_of, own):
                     if row["accepting_new_patients"] is not False:
                         best = min(best, away)
                 nearest.append(best)
-                within += best <= miles
-                within_listed += best_listed <= miles
+                within += is_near
+                within_listed += is_near_listed
             needed = None if each is None else math.ceil(len(members) * each / 1000)
             needed = needed if own_needed is None else own_needed
 
@@ -159,6 +170,16 @@ def second_reckoning(tables, as_of, own):
                 "unknown": len(unknown),
             }
     return result
+
+
+def minutes_per_mile(kind, band):
+    speeds = load_drive_speeds().set_index("county_type").loc[kind]
+    detour, speed = {
+        "fast": ("detour_low", "miles_per_hour_high"),
+        "likely": ("detour", "miles_per_hour"),
+        "slow": ("detour_high", "miles_per_hour_low"),
+    }[band]
+    return float(speeds[detour]) * 60 / float(speeds[speed])
 
 
 def as_dicts(table):
@@ -247,15 +268,28 @@ def networks(draw):
     return tables
 
 
-def own_numbers(own):
-    """Return {(county, specialty): (miles, providers)} as a frame of county standards."""
+def own_numbers(own, exports):
+    """Return {(county, specialty): (miles, providers)} as criteria of single counties over the standard."""
     frame = pd.DataFrame(
         [(*key, *values) for key, values in own.items()],
         columns=["county_fips", "specialty", "max_miles", "required_providers"],
     )
-    return frame.astype({"max_miles": "Int64", "required_providers": "Int64"})
+    return Criteria("own", load_standards(exports.overrides("standards")), frame.astype({"max_miles": "Int64", "required_providers": "Int64"}))
 
 
+def times(minutes, band):
+    """Return {(from ZIP, to ZIP): minutes} as drive times; without any, all are estimated."""
+    rows = pd.DataFrame([(*pair, n) for pair, n in minutes.items()], columns=["origin", "destination", "minutes"])
+    return DriveTimes("as a test says", band=band, minutes=rows if minutes else None)
+
+
+DRIVES = st.tuples(
+    st.dictionaries(
+        st.tuples(st.sampled_from(list(ZIPS)), st.sampled_from([*ZIPS, "00000"])),
+        st.sampled_from([0, 10, 30, 45.5, 60, 80, math.inf]),
+    ),
+    st.sampled_from(BANDS),
+)
 OWN = st.dictionaries(
     st.tuples(st.sampled_from(["23011", "23029", "25025", "99999"]), st.sampled_from([PSYCHIATRY, DERMATOLOGY])),
     st.tuples(st.sampled_from([None, 5, 40, 150]), st.sampled_from([None, 0, 1, 3])),
@@ -264,14 +298,14 @@ OWN = st.dictionaries(
 
 # a failing example is shown as it was found: to shrink it would take minutes
 @settings(
-    max_examples=6,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )
-@given(networks(), st.none() | OWN, st.randoms(use_true_random=False))
-def test_gap_table_equals_the_second_reckoning(tables, own, shuffle):
+@given(networks(), st.none() | OWN, st.none() | DRIVES, st.randoms(use_true_random=False))
+def test_gap_table_equals_the_second_reckoning(tables, own, drives, shuffle):
     for rows in tables.values():
         shuffle.shuffle(rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -280,10 +314,11 @@ def test_gap_table_equals_the_second_reckoning(tables, own, shuffle):
             (Path(folder) / "members.csv").write_text("member_id,zip\n")
             del tables["members"]
         exports = open_tables(Path(folder), **tables)
-        gaps = find_gaps(exports, AS_OF, None if own is None else own_numbers(own))
+        criteria = None if own is None else own_numbers(own, exports)
+        gaps = tabulate(read_network(exports, AS_OF, criteria, drive_times=None if drives is None else times(*drives)))
     own = own or {}
     tables.setdefault("members", [])
-    wanted = second_reckoning(tables, AS_OF, own)
+    wanted = second_reckoning(tables, AS_OF, own, drives)
     got = as_dicts(gaps.table)
     assert set(got) == set(wanted)
     for key, row in wanted.items():
@@ -503,7 +538,7 @@ def test_numbers_of_a_county_take_the_place_of_its_type(tmp_path):
         ("23011", "Acupuncture"): (20, 1),  # not in the standard in force
         ("25025", PSYCHIATRY): (1, 9),  # nobody lives there
     }
-    table = find_gaps(exports, AS_OF, own_numbers(own)).table.set_index(["county_fips", "specialty"])
+    table = find_gaps(exports, AS_OF, own_numbers(own, exports)).table.set_index(["county_fips", "specialty"])
     got = {k: (*table.loc[k, ["max_miles", "required_providers"]], table.loc[k, "status"]) for k in list(own)[:3]}
     assert got == {
         ("23011", PSYCHIATRY): (30, 2, "too_few"),

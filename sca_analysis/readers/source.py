@@ -96,7 +96,9 @@ class Raw:
     ``relation`` is SQL for a FROM clause; ``columns`` gives, for each canonical column
     present, SQL for its text over that relation; ``selected`` is SQL that is true for the
     rows to keep, with ``selector`` naming the column. ``malformed`` is called after the
-    relation was read. ``first_row`` is the row number of the first record.
+    relation was read. ``first_row`` is the row number of the first record. Where rows are not
+    counted one by one, ``place`` is SQL for the place of each in the file: the number of its
+    segment, resource or line, as in ``Malformed.row``.
     """
 
     path: Path
@@ -106,6 +108,7 @@ class Raw:
     selected: str = "true"
     selector: str = ""
     first_row: int = 2
+    place: str = ""
     malformed: Callable[[], Sequence[Malformed]] = field(default=lambda: ())
 
 

@@ -1,0 +1,214 @@
+"""Who is in range of whom: for each county and specialty, the places of members and the rows of the directory.
+
+In: a ``Network``. Out: counties with their homes, listings with search trees, and the pairs of home and row
+within the standard's miles (and minutes, where the network has drive times).
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from sca_analysis import places, travel
+from sca_analysis.network import VECTOR, Network
+from sca_analysis.travel import DriveTimes
+
+Flags = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+Line = dict[Hashable, Any]  # one row of the standard
+
+
+@dataclass(frozen=True)
+class Homes:
+    """The homes of a county whose members are of one network: places on the unit sphere, members, names of places."""
+
+    spots: places.Floats
+    members: Integers
+    keys: npt.NDArray[np.object_]  # as the drive times name places
+    numbers: Integers  # of the rows of Network.homes
+
+
+@dataclass(frozen=True)
+class County:
+    """A county with members: its homes by network (None = blank), and its lines of the standard."""
+
+    fips: str
+    name: str
+    county_type: str
+    homes: dict[str | None, Homes]
+    lines: list[Line]
+
+    @cached_property
+    def weights(self) -> Integers:
+        """The members at each home, network by network."""
+        return np.concatenate([part.members for part in self.homes.values()])
+
+    @cached_property
+    def at(self) -> Integers:
+        """The numbers of the rows of Network.homes, in the same order."""
+        return np.concatenate([part.numbers for part in self.homes.values()])
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The rows of a listing that are active for the members of one network."""
+
+    active: Integers  # numbers of the rows within the listing
+    placed: Integers  # of those, the rows with a known place: one for each point of the tree
+    tree: cKDTree
+    open_tree: cKDTree  # those of the points where the panel is not closed
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The active rows of a specialty, as arrays, and by network of the members those that count for them."""
+
+    specialty: str
+    rows: Integers  # numbers of the rows of Network.rows
+    npi: Integers  # a number for each provider
+    is_closed: Flags
+    is_unknown: Flags
+    is_seen: Flags
+    keys: npt.NDArray[np.object_]
+    sites: dict[str | None, Sites]
+
+    def count(self, rows: Flags) -> int:
+        """Return the number of distinct providers among some of the rows."""
+        return int(np.count_nonzero(np.bincount(self.npi[rows])))
+
+
+class Pairs(NamedTuple):
+    """Homes and rows in range of each other.
+
+    ``home`` numbers the homes of the county, network by network; ``row`` the rows of the listing; ``miles``
+    are great circles; ``estimated`` counts pairs within the miles whose minutes no table gave.
+    """
+
+    home: Integers
+    row: Integers
+    miles: places.Floats
+    estimated: int
+    looked_up: int
+
+
+def group_homes(network: Network) -> Iterator[County]:
+    """Yield the counties with members, in order of their FIPS codes."""
+    standard = network.standard
+    lines = {t: part.sort_values("specialty").to_dict("records") for t, part in standard.groupby("county_type")}
+    own = _by_cell(network)
+    homes = network.homes
+    keys = _place_keys(homes, network.drive_times)
+    for fips, county in homes.groupby("county_fips", sort=True):
+        first = county.iloc[0]
+        yield County(
+            fips=str(fips),
+            name=f"{first['county_name']}, {first['state']}",
+            county_type=first["county_type"],
+            homes={
+                _none(network_id): Homes(
+                    part[VECTOR].to_numpy(),
+                    part["members"].to_numpy(np.int64),
+                    keys[part.index],
+                    part.index.to_numpy(np.int64),
+                )
+                for network_id, part in county.groupby("network_id", sort=True, dropna=False)
+            },
+            lines=[line | own.get((fips, line["specialty"]), {}) for line in lines.get(first["county_type"], [])],
+        )
+
+
+def list_rows(network: Network, specialties: Sequence[str]) -> dict[str, Listing]:
+    """Return the active rows of each specialty, also where there are none."""
+    networks = [_none(n) for n in network.homes["network_id"].unique()]
+    by_specialty = dict(tuple(network.rows.groupby("specialty")))
+    nobody = network.rows[:0]
+    keys = _place_keys(network.rows, network.drive_times)
+    return {s: _list_active(s, by_specialty.get(s, nobody), networks, keys) for s in specialties}
+
+
+def find_pairs(county: County, listing: Listing, line: Line, drive_times: DriveTimes | None) -> Pairs:
+    """Return the pairs of a county's homes and a specialty's rows that are in range of each other."""
+    radius = search_radius(county, line, drive_times)
+    found: list[tuple[Integers, Integers, places.Floats]] = []
+    before = 0
+    for network_id, homes in county.homes.items():
+        sites = listing.sites[network_id]
+        home, point, miles = places.pairs_within(homes.spots, sites.tree, radius)
+        found.append((home + before, sites.placed[point], miles))
+        before += len(homes.spots)
+    home, row, miles = (np.concatenate(part) for part in zip(*found, strict=True))
+    limit = line["max_minutes"]
+    if drive_times is None or drive_times.minutes is None or pd.isna(limit):
+        return Pairs(home, row, miles, 0, 0)
+    names = np.concatenate([homes.keys for homes in county.homes.values()])
+    minutes = drive_times.look_up(names[home], listing.keys[row])
+    unknown = np.isnan(minutes)
+    minutes[unknown] = travel.estimate_minutes(miles[unknown], county.county_type, drive_times.band)
+    near = minutes <= limit
+    return Pairs(home[near], row[near], miles[near], int(unknown.sum()), len(unknown))
+
+
+def search_radius(county: County, line: Line, drive_times: DriveTimes | None) -> float:
+    """Return the straight-line miles that are in range: the standard's or, if less, what its minutes reach."""
+    miles = float(line["max_miles"])
+    if pd.isna(line["max_minutes"]) or (pd.notna(miles) and (drive_times is None or drive_times.minutes is not None)):
+        return miles
+    band = drive_times.band if drive_times else "likely"
+    # a rule may set minutes alone: then the estimate is all there is
+    return float(np.fmin(miles, travel.reach_in_minutes(float(line["max_minutes"]), county.county_type, band)))
+
+
+def _list_active(
+    specialty: str, rows: pd.DataFrame, networks: list[str | None], keys: npt.NDArray[np.object_]
+) -> Listing:
+    points, is_located = rows[VECTOR].to_numpy(), rows["latitude"].notna().to_numpy()
+    is_closed = rows["is_closed"].to_numpy()
+    theirs = rows["network_id"].to_numpy(dtype=object)
+    sites = {}
+    for network_id in networks:
+        # a blank on either side matches
+        is_active = pd.isna(theirs) | (theirs == network_id) | np.full(len(rows), network_id is None)
+        placed = np.flatnonzero(is_active & is_located)
+        is_open = ~is_closed[placed]
+        trees = cKDTree(points[placed]), cKDTree(points[placed[is_open]])
+        sites[network_id] = Sites(np.flatnonzero(is_active), placed, *trees)
+    return Listing(
+        specialty=specialty,
+        rows=rows.index.to_numpy(np.int64),
+        npi=pd.factorize(rows["npi"])[0],
+        is_closed=is_closed,
+        is_unknown=rows["is_unknown"].to_numpy(),
+        is_seen=rows["is_seen"].to_numpy(),
+        keys=keys[rows.index],
+        sites=sites,
+    )
+
+
+def _place_keys(frame: pd.DataFrame, drive_times: DriveTimes | None) -> npt.NDArray[np.object_]:
+    """Return how the drive times name the place of each row; blanks where nobody asks."""
+    if drive_times is None or drive_times.minutes is None:
+        return np.full(len(frame), None, dtype=object)
+    by_zip = drive_times.by == "zip"
+    keys = frame["zip"].str[:5] if by_zip else travel.point_key(frame["latitude"], frame["longitude"])
+    return np.asarray(keys, dtype=object)
+
+
+def _by_cell(network: Network) -> dict[tuple[Hashable, str], Line]:
+    """Return the numbers that are given for single counties, by county and specialty."""
+    table = network.criteria.counties
+    if table is None:
+        return {}
+    columns = [c for c in ("max_miles", "max_minutes", "required_providers") if c in table]
+    rows = table[table["county_fips"].isin(network.homes["county_fips"])].set_index(["county_fips", "specialty"])
+    given = rows[columns].astype(object).dropna(how="all").to_dict("index")
+    return {key: {k: v for k, v in cell.items() if pd.notna(v)} | {"is_county": True} for key, cell in given.items()}
+
+
+def _none(network_id: str | None) -> str | None:
+    """Return None for a blank of any kind: NaN and NA do not equal themselves as keys."""
+    return None if pd.isna(network_id) else network_id
