@@ -4,18 +4,18 @@ In: a ``Network`` (members on a day, active directory rows, the standard). Out: 
 county and specialty of the standard, also where nobody is listed (42 CFR 422.116).
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from sca_analysis import places
 from sca_analysis.exports import Exports
 from sca_analysis.network import Criteria, Network, read_network
-from sca_analysis.reach import County, Flags, Line, Listing, find_pairs, group_homes, list_rows, search_radius
+from sca_analysis.reach import Atlas, Integers, Line, Listing, Sweep, list_rows
 from sca_analysis.standards import required_providers
 from sca_analysis.tables import GAPS
 from sca_analysis.travel import DriveTimes
@@ -70,97 +70,95 @@ def tabulate(network: Network) -> Gaps:
     in these exports / 1,000, rounded up; CMS takes Medicare beneficiaries instead (422.116(e)).
 
     """
-    # also where nobody is listed
-    specialties = network.standard["specialty"].unique()
-    listings = list_rows(network, specialties)
-    counted = [
-        _count_row(county, listings[line["specialty"]], line, network.drive_times)
-        for county in group_homes(network)
-        for line in county.lines
-    ]
+    specialties = [str(s) for s in network.standard["specialty"].unique()]
+    listings = list_rows(network, specialties)  # also where nobody is listed
+    atlas = Atlas(network)
+    weights = network.homes["members"].to_numpy(np.int64)
+    by_county = [{line["specialty"]: line for line in county.lines} for county in atlas.counties]
+    rows: list[tuple[object, ...]] = []
+    looked_up = estimated = 0
+    for specialty in specialties:
+        lines = [lines.get(specialty) for lines in by_county]
+        sweep = atlas.sweep(listings[specialty], lines)
+        looked_up, estimated = looked_up + sweep.looked_up, estimated + sweep.estimated
+        rows += _count_rows(atlas, listings[specialty], lines, sweep, weights)
     # a standard may set no minimum number, and there may be no nearest row: blanks, not floats
-    table = pd.DataFrame([row for row, _, _ in counted], columns=list(GAPS.names)).astype(
+    table = pd.DataFrame(rows, columns=list(GAPS.names)).astype(
         {"required_providers": "Int64", "nearest_miles": "Float64"}
     )
     return Gaps(
-        table=table,
+        table=table.sort_values(["county_fips", "specialty"], ignore_index=True),
         as_of=network.as_of,
         members=network.members,
         members_not_placed=network.members_not_placed,
         rows_not_placed=int(network.rows.loc[network.rows["latitude"].isna(), "rows"].sum()),
-        pairs=sum(n for _, n, _ in counted),
-        pairs_estimated=sum(n for _, _, n in counted),
+        pairs=looked_up,
+        pairs_estimated=estimated,
     )
 
 
-def _count_row(
-    county: County, listing: Listing, line: Line, drive_times: DriveTimes | None
-) -> tuple[tuple[object, ...], int, int]:
-    """Return one row of the gap table, and of the pairs of home and row how many were looked up and estimated."""
-    max_miles = float(line["max_miles"])
-    is_listed = np.zeros(len(listing.npi), dtype=np.bool_)
-    for network_id in county.homes:
-        is_listed[listing.sites[network_id].active] = True
-    weights = county.weights
-    miles = np.concatenate(
-        [places.nearest_miles(homes.spots, listing.sites[n].open_tree) for n, homes in county.homes.items()]
+def _count_rows(
+    atlas: Atlas, listing: Listing, lines: Sequence[Line | None], sweep: Sweep, weights: Integers
+) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of one specialty, county by county."""
+    n = len(atlas.counties)
+    members, within, within_listed = (
+        np.bincount(atlas.county[flags], weights[flags], minlength=n).astype(np.int64).tolist()
+        for flags in (np.ones(len(weights), dtype=np.bool_), sweep.near, sweep.near_listed)
     )
-    looked_up = estimated = 0
-    if drive_times is None or drive_times.minutes is None:
-        near, near_listed, in_range = _reach_by_miles(county, listing, line, drive_times, miles)
-    else:
-        pairs = find_pairs(county, listing, line, drive_times)
-        looked_up, estimated = pairs.looked_up, pairs.estimated
-        near, near_listed = np.zeros((2, len(weights)), dtype=np.bool_)
-        in_range = np.zeros(len(listing.npi), dtype=np.bool_)
-        near_listed[pairs.home] = True
-        near[pairs.home[~listing.is_closed[pairs.row]]] = True
-        in_range[pairs.row] = True
-    members, within, within_listed = int(weights.sum()), int(weights[near].sum()), int(weights[near_listed].sum())
-    accepting = in_range & ~listing.is_closed
-    counts = {
-        "listed": listing.count(is_listed),
-        "in_range": listing.count(in_range),
-        "accepting": listing.count(accepting),
-        "seen_in_claims": listing.count(accepting & listing.is_seen),
-    }
-    unknown = listing.count(in_range & listing.is_unknown)
-    needed = required_of(line, members)
-    share = line["required_share"]
-    limits = [f"{max_miles:g} miles"] if pd.notna(max_miles) else []
+    is_open, is_seen = ~listing.is_closed[sweep.row], listing.is_seen[sweep.row]
+    in_range, accepting, seen, unknown = (
+        _count_providers(sweep.county[flags], listing.npi[sweep.row[flags]], n)
+        for flags in (np.ones_like(is_open), is_open, is_open & is_seen, listing.is_unknown[sweep.row])
+    )
+    median = _weighted_medians(atlas.county, sweep.miles, weights, n)
+    listed: dict[tuple[str | None, ...], int] = {}
+    for i, (county, line) in enumerate(zip(atlas.counties, lines, strict=True)):
+        if line is None:
+            continue
+        networks = tuple(county.homes)
+        if networks not in listed:
+            active = np.concatenate([listing.sites[network_id].active for network_id in networks])
+            listed[networks] = len(np.unique(listing.npi[active]))
+        counts = {
+            "listed": listed[networks],
+            "in_range": in_range[i],
+            "accepting": accepting[i],
+            "seen_in_claims": seen[i],
+        }
+        needed = required_of(line, members[i])
+        share = line["required_share"]
+        reason = _explain(within[i], members[i], _limits(line, atlas.drive_times), share, counts, needed, unknown[i])
+        yield (
+            county.fips,
+            county.name,
+            county.county_type,
+            line["specialty"],
+            members[i],
+            *counts.values(),
+            within[i] / members[i],
+            share,
+            float(line["max_miles"]),
+            needed,
+            median[i],
+            decide(within[i], within_listed[i], members[i], share, accepting[i], in_range[i], needed),
+            reason + ("; CMS county criteria" if line.get("is_county") else ""),
+        )
+
+
+def _limits(line: Line, drive_times: DriveTimes | None) -> str:
+    """Return what is in range, in words."""
+    limits = [f"{line['max_miles']:g} miles"] if pd.notna(line["max_miles"]) else []
     if pd.notna(line["max_minutes"]) and (drive_times or not limits):
         limits.append(f"{line['max_minutes']:g} minutes ({drive_times.source if drive_times else 'estimated'})")
-    row = (
-        county.fips,
-        county.name,
-        county.county_type,
-        line["specialty"],
-        members,
-        *counts.values(),
-        within / members,
-        share,
-        max_miles,
-        needed,
-        _weighted_median(miles, weights),
-        decide(within, within_listed, members, share, counts["accepting"], counts["in_range"], needed),
-        _explain(within, members, " and ".join(limits), share, counts, needed, unknown)
-        + ("; CMS county criteria" if line.get("is_county") else ""),
-    )
-    return row, looked_up, estimated
+    return " and ".join(limits)
 
 
-def _reach_by_miles(
-    county: County, listing: Listing, line: Line, drive_times: DriveTimes | None, miles: places.Floats
-) -> tuple[Flags, Flags, Flags]:
-    """Tell which homes have an open row and any row in range, and which rows: by trees, without the pairs."""
-    radius = search_radius(county, line, drive_times)
-    in_range = np.zeros(len(listing.npi), dtype=np.bool_)
-    near_listed: list[Flags] = []
-    for network_id, homes in county.homes.items():
-        sites = listing.sites[network_id]
-        in_range[sites.placed] |= places.within_miles(homes.spots, sites.tree, radius)
-        near_listed.append(places.nearest_miles(homes.spots, sites.tree) <= radius)
-    return miles <= radius, np.concatenate(near_listed), in_range
+def _count_providers(county: Integers, npi: Integers, n: int) -> list[int]:
+    """Return the number of distinct providers of each county."""
+    many = int(npi.max(initial=0)) + 1
+    counts: list[int] = np.bincount(np.unique(county * many + npi) // many, minlength=n).tolist()
+    return counts
 
 
 def required_of(line: Line, members: int) -> int | None:
@@ -220,9 +218,14 @@ def _explain(
     return text
 
 
-def _weighted_median(miles: npt.NDArray[np.float64], weights: npt.NDArray[np.int64]) -> float | None:
-    """Return the distance within which at least half of the members lie; None without a provider."""
-    order = np.argsort(miles, kind="stable")
-    reached = np.cumsum(weights[order]) * 2 >= weights.sum()
-    middle = float(miles[order][np.argmax(reached)])
-    return middle if np.isfinite(middle) else None
+def _weighted_medians(county: Integers, miles: places.Floats, weights: Integers, n: int) -> list[float | None]:
+    """Return by county the distance within which at least half of the members live; None without a provider."""
+    order = np.lexsort((miles, county))
+    sums = np.cumsum(weights[order])
+    totals = np.bincount(county, weights, minlength=n).astype(np.int64)
+    before = np.cumsum(totals) - totals
+    has_half = 2 * (sums - before[county[order]]) >= totals[county[order]]
+    found, first = np.unique(county[order][has_half], return_index=True)
+    middle = np.full(n, np.inf)
+    middle[found] = miles[order][has_half][first]
+    return [float(m) if np.isfinite(m) else None for m in middle]

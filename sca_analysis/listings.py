@@ -229,7 +229,7 @@ def _expect(network: Network, use: pd.DataFrame) -> pd.DataFrame:
     npis = network.rows["npi"].to_numpy(dtype=object)
     parts = []
     for county in group_homes(network):
-        at = county.at
+        at = county.numbers
         for line in county.lines:
             listing = listings[line["specialty"]]
             pairs = find_pairs(county, listing, line, network.drive_times)

@@ -21,6 +21,7 @@ from sca_analysis.travel import DriveTimes
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Line = dict[Hashable, Any]  # one row of the standard
+_APART = 10.0  # no two places on the unit sphere are further apart than 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class County:
         return np.concatenate([part.members for part in self.homes.values()])
 
     @cached_property
-    def at(self) -> Integers:
+    def numbers(self) -> Integers:
         """The numbers of the rows of Network.homes, in the same order."""
         return np.concatenate([part.numbers for part in self.homes.values()])
 
@@ -96,29 +97,146 @@ class Pairs(NamedTuple):
     looked_up: int
 
 
+class Sweep(NamedTuple):
+    """Who is in range in every county, of one specialty.
+
+    ``miles`` to the nearest usable row, ``near`` (a usable row is in range) and ``near_listed`` (any row is) have
+    one value a row of Network.homes; ``county`` and ``row`` are the pairs of a county and a row of the listing
+    in range of at least one member of it; ``looked_up`` and ``estimated`` as in `Pairs`.
+    """
+
+    miles: places.Floats
+    near: Flags
+    near_listed: Flags
+    county: Integers
+    row: Integers
+    looked_up: int
+    estimated: int
+
+
+class Atlas:
+    """All counties of a network, prepared so that one search serves all of them.
+
+    ``counties`` are those of `group_homes`; ``county`` numbers the county of each row of Network.homes.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Group the homes of a network by county and network."""
+        self.counties = list(group_homes(network))
+        self.drive_times = network.drive_times
+        self.county = np.zeros(len(network.homes), dtype=np.int64)
+        for number, county in enumerate(self.counties):
+            self.county[county.numbers] = number
+        self._parts = {
+            _none(network_id): _Part(part[VECTOR].to_numpy(), part.index.to_numpy(np.int64), self.county[part.index])
+            for network_id, part in network.homes.groupby("network_id", dropna=False)
+        }
+
+    def sweep(self, listing: Listing, lines: Sequence[Line | None]) -> Sweep:
+        """Search the range of every county that has a line of the standard for the specialty of the listing."""
+        radius = np.array(
+            [
+                np.nan if line is None else search_radius(county, line, self.drive_times)
+                for county, line in zip(self.counties, lines, strict=True)
+            ]
+        )
+        homes = len(self.county)
+        miles, any_miles = np.full((2, homes), np.inf)
+        for network_id, part in self._parts.items():
+            sites = listing.sites[network_id]
+            miles[part.homes] = places.nearest_miles(part.spots, sites.open_tree)
+            any_miles[part.homes] = places.nearest_miles(part.spots, sites.tree)
+        if self.drive_times is not None and self.drive_times.minutes is not None:
+            return self._sweep_pairs(listing, lines, miles)
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]  # also of nobody
+        found += [part.in_range(listing.sites[network_id], radius) for network_id, part in self._parts.items()]
+        county, row = (np.concatenate(part) for part in zip(*found, strict=True))
+        limit = radius[self.county]
+        return Sweep(miles, miles <= limit, any_miles <= limit, county, row, 0, 0)
+
+    def _sweep_pairs(self, listing: Listing, lines: Sequence[Line | None], miles: places.Floats) -> Sweep:
+        """Search by pairs of home and row, since minutes are given for pairs."""
+        near, near_listed = np.zeros((2, len(self.county)), dtype=np.bool_)
+        counties, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        looked_up = estimated = 0
+        for number, (county, line) in enumerate(zip(self.counties, lines, strict=True)):
+            if line is None:
+                continue
+            pairs = find_pairs(county, listing, line, self.drive_times)
+            looked_up, estimated = looked_up + pairs.looked_up, estimated + pairs.estimated
+            near_listed[county.numbers[pairs.home]] = True
+            near[county.numbers[pairs.home[~listing.is_closed[pairs.row]]]] = True
+            rows.append(np.unique(pairs.row))
+            counties.append(np.full(len(rows[-1]), number))
+        return Sweep(miles, near, near_listed, np.concatenate(counties), np.concatenate(rows), looked_up, estimated)
+
+
+class _Part:
+    """The homes whose members are of one network: a circle around those of each county, and one tree of all.
+
+    The tree has a fourth axis that keeps the counties further apart than any two places are, so that the home
+    of a given county nearest to a row is found without a tree for each county.
+    """
+
+    def __init__(self, spots: places.Floats, homes: Integers, county: Integers) -> None:
+        """Draw the circles and build the tree: places on the unit sphere, their numbers and those of their counties."""
+        self.spots, self.homes = spots, homes
+        self.numbers, inverse, counts = np.unique(county, return_inverse=True, return_counts=True)
+        sums = [np.bincount(inverse, axis) for axis in spots.T]
+        self.centres = np.stack(sums, axis=1) / counts[:, None]
+        self.reach = np.zeros(len(counts))
+        np.maximum.at(self.reach, inverse, np.linalg.norm(spots - self.centres[inverse], axis=1))
+        self.tree = cKDTree(np.column_stack([spots, county * _APART]))
+
+    def in_range(self, sites: Sites, radius: places.Floats) -> tuple[Integers, Integers]:
+        """Return the pairs of county and row in range of a home of the county; ``radius`` [miles] by county."""
+        asked = np.flatnonzero(~np.isnan(radius[self.numbers]))
+        none = np.zeros(0, dtype=np.int64)
+        if not len(asked) or not sites.tree.n:
+            return none, none
+        # a chord is shorter than its arc, so this circle is never too small; the surplus covers rounding
+        wide = self.reach[asked] + radius[self.numbers[asked]] / places.EARTH_RADIUS_MILES
+        found = sites.tree.query_ball_point(self.centres[asked], wide * (1 + 1e-9) + 1e-12)
+        county = np.repeat(self.numbers[asked], [len(f) for f in found])
+        if not len(county):
+            return none, none
+        point = np.concatenate([np.asarray(f, dtype=np.int64) for f in found])
+        where = np.asarray(sites.tree.data)[point]
+        _, home = self.tree.query(np.column_stack([where, county * _APART]))
+        near = places.great_circle_miles(where, self.spots[home]) <= radius[county]
+        return county[near], sites.placed[point[near]]
+
+
 def group_homes(network: Network) -> Iterator[County]:
     """Yield the counties with members, in order of their FIPS codes."""
     standard = network.standard
     lines = {t: part.sort_values("specialty").to_dict("records") for t, part in standard.groupby("county_type")}
     own = _by_cell(network)
     homes = network.homes
+    spots, members = homes[VECTOR].to_numpy(), homes["members"].to_numpy(np.int64)
     keys = _place_keys(homes, network.drive_times)
-    for fips, county in homes.groupby("county_fips", sort=True):
-        first = county.iloc[0]
+    columns = [homes[c].to_numpy(dtype=object) for c in ("county_fips", "county_name", "state", "county_type")]
+    county_code, _ = pd.factorize(homes["county_fips"], sort=True)
+    network_code, networks = pd.factorize(homes["network_id"], sort=True, use_na_sentinel=True)
+    network_code = np.where(network_code < 0, len(networks), network_code)  # a blank comes last
+    names = [*networks, None]
+    # numpy, not a groupby of frames: there are thousands of counties with a few homes each
+    order = np.lexsort((network_code, county_code))
+    code = county_code[order]
+    for at in np.split(order, np.flatnonzero(np.diff(code)) + 1) if len(order) else []:
+        fips, name, state, county_type = (column[at[0]] for column in columns)
+        theirs = np.split(at, np.flatnonzero(np.diff(network_code[at])) + 1)
         yield County(
             fips=str(fips),
-            name=f"{first['county_name']}, {first['state']}",
-            county_type=first["county_type"],
+            name=f"{name}, {state}",
+            county_type=county_type,
             homes={
-                _none(network_id): Homes(
-                    part[VECTOR].to_numpy(),
-                    part["members"].to_numpy(np.int64),
-                    keys[part.index],
-                    part.index.to_numpy(np.int64),
-                )
-                for network_id, part in county.groupby("network_id", sort=True, dropna=False)
+                names[network_code[part[0]]]: Homes(spots[part], members[part], keys[part], part) for part in theirs
             },
-            lines=[line | own.get((fips, line["specialty"]), {}) for line in lines.get(first["county_type"], [])],
+            lines=[
+                line | given if (given := own.get((fips, line["specialty"]))) else line
+                for line in lines.get(county_type, [])
+            ],
         )
 
 

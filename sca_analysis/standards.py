@@ -6,10 +6,8 @@ under 45 CFR 156.230, another state's) hands in its own rows as ``overrides``: t
 not code.
 """
 
-import math
 from collections.abc import Iterable
 from decimal import Decimal
-from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -193,7 +191,8 @@ def required_providers(members: int, per_1000: Decimal | None) -> int | None:
     """
     if per_1000 is None:
         return None
-    return math.ceil(Fraction(members) * Fraction(per_1000) / 1000)
+    part, whole = per_1000.as_integer_ratio()
+    return -(-members * part // (1000 * whole))
 
 
 @cache
