@@ -19,8 +19,8 @@ from sca_analysis.amounts import MONEY, cents, money
 from sca_analysis.claims import in_span, service_lines, window
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
-from sca_analysis.network import homes_on
 from sca_analysis.medicare import percent_of_medicare
+from sca_analysis.network import homes_on
 from sca_analysis.standards import specialty_of
 from sca_analysis.tables import COURSES
 

@@ -27,6 +27,9 @@ STATUS_WORDS = {
     "no_provider": "n no provider",
 }
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+# of lines, for letters in their colour that can be read on white
+DARKER = {"#E69F00": "#8a5f00", "#009E73": "#00694c", "#CC79A7": "#96346b", "#56B4E9": "#1a6d9e", "#999999": "#555555"}
+DARKER |= {"#D55E00": "#a84900"}
 _PARTIES = {"plan_paid": "Plan pays", "member_total": "Members pay", "provider_net": "Providers receive"}
 
 
@@ -77,7 +80,7 @@ def draw_gaps(gaps: pd.DataFrame, source: str) -> go.Figure:
     title = f"{failing} of {len(gaps)} county-specialty cells do not meet the standard"
     figure.update_yaxes(autorange="reversed", title="specialty (42 CFR 422.116)")
     figure.update_xaxes(title="county", tickangle=-35)
-    return _finish(figure, title, source, height=180 + 22 * len(grid))
+    return finish(figure, title, source, height=180 + 22 * len(grid))
 
 
 def draw_spend(spend: pd.DataFrame, source: str, most: int = 6) -> go.Figure:
@@ -108,7 +111,7 @@ def draw_spend(spend: pd.DataFrame, source: str, most: int = 6) -> go.Figure:
     figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     figure.update_yaxes(title="billed out of network [USD a month]", tickprefix="&#36;")
     figure.update_xaxes(title="month of service", type="date", dtick="M1", tickformat="%b %y")
-    return _finish(figure, _spend_finding(monthly), source, height=460)
+    return finish(figure, _spend_finding(monthly), source, height=460)
 
 
 def draw_costs(courses: pd.DataFrame, source: str) -> go.Figure:
@@ -123,14 +126,14 @@ def draw_costs(courses: pd.DataFrame, source: str) -> go.Figure:
     """
     costed = courses[courses["not_costed"].isna()]
     figure = make_subplots(rows=1, cols=3, subplot_titles=list(_PARTIES.values()), shared_yaxes=True)
-    totals = {p: [_dollars(costed[f"{p}_{a}"]) for a in ("out_of_network", "sca")] for p in _PARTIES}
+    totals = {p: [to_dollars(costed[f"{p}_{a}"]) for a in ("out_of_network", "sca")] for p in _PARTIES}
     for column, (oon, sca) in enumerate(totals.values(), start=1):
         figure.add_trace(
             go.Waterfall(
                 x=["OON", "change", "SCA"],
                 y=[oon, sca - oon, None],
                 measure=["absolute", "relative", "total"],
-                text=[_short(oon), _short(sca - oon, sign=True), _short(sca)],
+                text=[short(oon), short(sca - oon, sign=True), short(sca)],
                 textposition="outside",
                 cliponaxis=False,
                 increasing={"marker": {"color": "#E69F00"}},
@@ -145,11 +148,11 @@ def draw_costs(courses: pd.DataFrame, source: str) -> go.Figure:
     figure.update_yaxes(title="USD, 12 months", tickprefix="&#36;", col=1)
     plan, member = (round(totals[p][1] - totals[p][0]) for p in ("plan_paid", "member_total"))
     title = (
-        f"Under SCAs at the rate assumed, members would pay {_short(abs(member))} {'less' if member < 0 else 'more'} "
-        f"and the plan {_short(abs(plan))} {'more' if plan > 0 else 'less'} than OON"
+        f"Under SCAs at the rate assumed, members would pay {short(abs(member))} {'less' if member < 0 else 'more'} "
+        f"and the plan {short(abs(plan))} {'more' if plan > 0 else 'less'} than OON"
     )
     note = f"{source} {len(costed)} of {len(courses)} courses could be costed."
-    return _finish(figure, title if len(costed) else "No course of treatment could be costed", note, height=430)
+    return finish(figure, title if len(costed) else "No course of treatment could be costed", note, height=430)
 
 
 def draw_candidates(courses: pd.DataFrame, source: str, most: int = 15) -> go.Figure:
@@ -191,11 +194,11 @@ def draw_candidates(courses: pd.DataFrame, source: str, most: int = 15) -> go.Fi
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     worst = saving.iloc[0] if len(saving) else 0.0
     title = (
-        f"The member with most to gain from an SCA would pay {_short(worst)} less"
+        f"The member with most to gain from an SCA would pay {short(worst)} less"
         if len(top)
         else "No course of treatment could be costed"
     )
-    return _finish(figure, title, source, height=200 + 26 * len(top))
+    return finish(figure, title, source, height=200 + 26 * len(top))
 
 
 def draw_ranges(ranges: pd.DataFrame, source: str) -> go.Figure:
@@ -225,8 +228,8 @@ def draw_ranges(ranges: pd.DataFrame, source: str) -> go.Figure:
     figure.add_vline(x=0, line={"color": "#999999"})
     figure.update_xaxes(title="change from OON to SCA [USD]; dot P50, line P10 to P90", tickprefix="&#36;")
     plan = change.set_index("measure").loc["plan_change"]
-    title = f"The SCA costs the plan {_short(float(plan['p10']), sign=True)} to {_short(float(plan['p90']), sign=True)}"
-    return _finish(figure, f"{title} against OON (P10 to P90)", source, height=330)
+    title = f"The SCA costs the plan {short(float(plan['p10']), sign=True)} to {short(float(plan['p90']), sign=True)}"
+    return finish(figure, f"{title} against OON (P10 to P90)", source, height=330)
 
 
 def draw_tornado(tornado: pd.DataFrame, measure: str, source: str) -> go.Figure:
@@ -260,8 +263,8 @@ def draw_tornado(tornado: pd.DataFrame, measure: str, source: str) -> go.Figure:
     )
     figure.update_xaxes(title=f"{measure} [USD], all other inputs at their likeliest", tickprefix="&#36;")
     widest = tornado.iloc[0]
-    title = f"{widest['input'].replace('_', ' ').capitalize()} moves it most: by {_short(float(widest['swing']))}"
-    return _finish(figure, title, source, height=240 + 30 * len(table))
+    title = f"{widest['input'].replace('_', ' ').capitalize()} moves it most: by {short(float(widest['swing']))}"
+    return finish(figure, title, source, height=240 + 30 * len(table))
 
 
 def draw_set_aside(files: pd.DataFrame, source: str) -> go.Figure:
@@ -284,7 +287,7 @@ def draw_set_aside(files: pd.DataFrame, source: str) -> go.Figure:
     figure.update_xaxes(title="rows set aside", rangemode="tozero", tickformat=",d")
     aside, read = int(files["set_aside"].sum()), int(files["rows_read"].sum())
     title = f"{aside:,} of {read:,} rows read were set aside ({aside / max(read, 1):.2%})"
-    return _finish(figure, title, source, height=220 + 22 * counts["reason"].nunique())
+    return finish(figure, title, source, height=220 + 22 * counts["reason"].nunique())
 
 
 def _spend_finding(monthly: pd.DataFrame) -> str:
@@ -292,7 +295,7 @@ def _spend_finding(monthly: pd.DataFrame) -> str:
     if total.empty:
         return "No out-of-network claims in these months"
     last, before = total.index[-1], total.iloc[:-1].mean()
-    words = f"{_short(total.iloc[-1])} was billed out of network in {last:%B %Y}"
+    words = f"{short(total.iloc[-1])} was billed out of network in {last:%B %Y}"
     if len(total) < 2 or not before:
         return words
     change = total.iloc[-1] / before - 1
@@ -300,7 +303,7 @@ def _spend_finding(monthly: pd.DataFrame) -> str:
     return f"{words}, {abs(change):.0%} {side} the mean of the {len(total) - 1} months before"
 
 
-def _finish(figure: go.Figure, title: str, source: str, height: int) -> go.Figure:
+def finish(figure: go.Figure, title: str, source: str, height: int) -> go.Figure:
     """Give a figure its finding as title, its source below it, and a plain look."""
     figure.update_layout(
         title={
@@ -330,12 +333,13 @@ def _wrap(text: str, width: int) -> str:
     return "<br>".join(lines)
 
 
-def _dollars(amounts: pd.Series) -> float:
+def to_dollars(amounts: pd.Series) -> float:
     """Add exact amounts up first; a chart needs no cents, but no drift either."""
     return float(sum(amounts.dropna(), start=0))
 
 
-def _short(dollars: float, sign: bool = False) -> str:
+def short(dollars: float, sign: bool = False) -> str:
+    """Return an amount in whole dollars, as a chart writes it."""
     prefix = "-" if dollars < 0 else "+" if sign else ""
     # a pair of dollar signs would be read as mathematics; the entity is shown as the sign
     return f"{prefix}&#36;{abs(dollars):,.0f}"

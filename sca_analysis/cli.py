@@ -17,7 +17,9 @@ from tqdm import tqdm
 
 from sca_analysis.errors import ParameterError, SCAError
 from sca_analysis.exports import Exports
-from sca_analysis.tables import GAPS, Kind, Table
+from sca_analysis.standards import Kind
+from sca_analysis.tables import CHANGES, GAPS, Table
+from sca_analysis.tables import Kind as ColumnKind
 
 data_option = click.option(
     "--data",
@@ -123,43 +125,75 @@ def check(data: Path, as_json: bool) -> None:
 @as_of_option
 @click.option(
     "--standards",
-    metavar="FILE.xlsx",
-    type=click.Path(path_type=Path),
-    help="Your copy of CMS's MA HSD reference workbook: its miles and minimum numbers for each county.",
+    metavar="NAME|FILE",
+    help="A packaged standard by name; your copy of CMS's MA HSD reference workbook (.xlsx), for its numbers of each "
+    "county; or a table of your own (.csv, .parquet) instead.",
+)
+@click.option("--facilities", is_flag=True, help="Facility types instead of specialties.")
+@click.option(
+    "--drive-times",
+    metavar="estimate|FILE|URL",
+    help="Judge by minutes too: estimated, from a file (origin, destination, minutes), or of an OSRM server of yours.",
+)
+@click.option("--without", "leaving", metavar="NPI,…", help="What if these providers left? Shows what changes.")
+@click.option("--with", "joining", metavar="NPI,…", help="What if these OON providers joined? The same.")
+@click.option(
+    "--members", metavar="FIPS:SPECIALTY", help="The members behind one row, as CSV with member ids: for internal use."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder that gets all tables of adequacy, for internal use."
 )
 @json_option
-def gaps(data: Path, as_of: str | None, standards: Path | None, as_json: bool) -> None:
+def gaps(
+    data: Path,
+    as_of: str | None,
+    standards: str | None,
+    facilities: bool,
+    drive_times: str | None,
+    leaving: str | None,
+    joining: str | None,
+    members: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Print the gap table: every county and specialty of the standard in force."""
-    from sca_analysis.gaps import find_gaps
+    from sca_analysis.adequacy import change_network, measure_adequacy
+    from sca_analysis.network import choose_criteria
 
-    own = None
-    if standards:
-        from sca_analysis.readers.cms_reference import read_county_standards
-
-        read = read_county_standards(standards)
-        own = read.table
-        if len(read.unmatched):
-            states = ", ".join(sorted(set(read.unmatched["state"])))
-            click.echo(
-                f"{len(read.unmatched)} of {read.counties:,} counties of {standards.name} are not used: "
-                f"no county of that name is known ({states}).",
-                err=True,
-            )
+    kind: Kind = "facility" if facilities else "provider"
     exports = Exports.open(data)
-    found = find_gaps(exports, _parse_date(as_of) if as_of else exports.last_day, own)
-    if found.members_not_placed:
-        click.echo(
-            f"{found.members_not_placed} of {found.members} members could not be placed in a county.",
-            err=True,
-        )
-    if as_json:
-        _print_json(_records(found.table, GAPS))
+    day = _parse_date(as_of) if as_of else exports.last_day
+    criteria = choose_criteria(exports, standards, kind)
+    found = measure_adequacy(exports, day, criteria, drive_times=drive_times, kind=kind)
+    for note in found.notes:
+        click.echo(note, err=True)
+    if members:
+        click.echo(found.members_behind(members).to_csv(index=False, lineterminator="\n"), nl=False)
         return
-    columns = ["county", "specialty", "status", "reason"]
-    shown = found.table[found.table["status"] != "met"][columns]
-    click.echo(f"{len(shown)} of {len(found.table)} cells do not meet the standard on {found.as_of}:")
+    if leaving or joining:
+        shown, table = change_network(found, _split(leaving), _split(joining)), CHANGES
+        headline = f"{len(shown)} of {len(found.gaps.table)} cells change:"
+    else:
+        shown, table = found.gaps.table, GAPS
+        failing = shown["status"] != "met"
+        headline = f"{failing.sum()} of {len(shown)} cells do not meet the standard on {day} ({criteria.name}):"
+    if out:
+        from sca_analysis.report import save_tables
+
+        save_tables(found.tables, out)
+        click.echo(f"{out}: {len(found.tables)} tables with small counts in them, for internal use.", err=True)
+    if as_json:
+        _print_json(_records(shown, table))
+        return
+    click.echo(headline)
+    if table is GAPS:
+        shown = shown.loc[failing, ["county", "specialty", "status", "reason"]]
     if len(shown):
         click.echo(shown.to_string(index=False, justify="left"))
+
+
+def _split(npis: str | None) -> list[str]:
+    return [npi.strip() for npi in (npis or "").split(",") if npi.strip()]
 
 
 @main.command()
@@ -201,7 +235,7 @@ def _records(frame: pd.DataFrame, table: Table) -> list[dict[Any, Any]]:
     """Return rows for JSON: money as text with two decimals, shares and miles as numbers."""
     plain = frame.copy()
     for column in table.columns:
-        if column.kind is Kind.MONEY and column.name in plain:
+        if column.kind is ColumnKind.MONEY and column.name in plain:
             plain[column.name] = [None if pd.isna(v) else f"{v:.2f}" for v in plain[column.name]]
     records: list[dict[Any, Any]] = plain.to_dict("records")
     return records

@@ -8,10 +8,10 @@ from zlib import crc32
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from sca_analysis.tables import COURSES, FINDINGS, GAPS, SET_ASIDE, Column, Kind
+from sca_analysis.tables import RESULTS, Column, Kind
 
-_SENTENCES = ("reason", "reasons", "meaning", "not_costed")  # long text, which needs room
-_COLUMNS: dict[str, Column] = {c.name: c for t in (SET_ASIDE, FINDINGS, COURSES, GAPS) for c in t.columns}
+_SENTENCES = ("reason", "reasons", "meaning", "not_costed", "pattern_of_care")  # long text, which needs room
+_COLUMNS: dict[str, Column] = {c.name: c for t in reversed(RESULTS.values()) for c in t.columns}  # the first counts
 
 
 class Plain(str):

@@ -161,6 +161,43 @@ def _count_providers(county: Integers, npi: Integers, n: int) -> list[int]:
     return counts
 
 
+def list_distances(network: Network, specialty: str) -> pd.DataFrame:
+    """Return how far members live from the nearest usable row of a specialty.
+
+    Parameters
+    ----------
+    network : Network
+    specialty : str
+
+    Returns
+    -------
+    DataFrame
+        county, county_type, specialty, miles (inf = no usable row), members, max_miles, required_share: one row a
+        place and network; of places with few members, not for sharing.
+
+    """
+    listing = list_rows(network, [specialty])[specialty]
+    atlas = Atlas(network)
+    lines = [next((x for x in c.lines if x["specialty"] == specialty), None) for c in atlas.counties]
+    sweep = atlas.sweep(listing, lines)
+    table = pd.DataFrame(
+        {"number": atlas.county, "miles": sweep.miles, "members": network.homes["members"].to_numpy(np.int64)}
+    )
+    counties = pd.DataFrame(
+        {
+            "county": c.name,
+            "county_type": c.county_type,
+            "specialty": specialty,
+            "max_miles": line["max_miles"] if line else np.nan,
+            "required_share": line["required_share"] if line else None,
+        }
+        for c, line in zip(atlas.counties, lines, strict=True)
+    )
+    found = table.join(counties, on="number").dropna(subset=["max_miles"])
+    columns = ["county", "county_type", "specialty", "miles", "members", "max_miles", "required_share"]
+    return found[columns].reset_index(drop=True)
+
+
 def required_of(line: Line, members: int) -> int | None:
     """Return the least number of providers that a line of the standard asks for ``members``; None = none set."""
     given = line.get("required_providers")

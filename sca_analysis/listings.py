@@ -69,7 +69,7 @@ def judge_listings(exports: Exports, network: Network) -> pd.DataFrame:
 
     """
     rows = network.rows.dropna(subset=["specialty"])
-    rows = rows[_is_for_members(rows, network)]
+    rows = rows[network.is_for_members(rows)]
     use = _use(exports, network, rows)
     keys = ["npi", "specialty"]
     listed = rows.groupby(keys, as_index=False).agg(
@@ -88,7 +88,7 @@ def judge_listings(exports: Exports, network: Network) -> pd.DataFrame:
     table["expected_visits"] = table["expected_patients"] * per_patient
     table["chance_of_none"] = _chance_of_none(table)
     table["verdict"] = _verdicts(table)
-    table["provider_name"] = table["npi"].map(_names(exports))
+    table["provider_name"] = table["npi"].map(network.names)
     return table[list(LISTINGS.names)].sort_values(["specialty", "npi"], ignore_index=True)
 
 
@@ -109,7 +109,7 @@ def find_faults(exports: Exports, network: Network, listings: pd.DataFrame) -> p
     rows["has_begun"] = rows["effective_date"].isna() | (pd.to_datetime(rows["effective_date"]) <= day)
     rows["has_ended"] = rows["termination_date"].notna() & (pd.to_datetime(rows["termination_date"]) < day)
     rows["is_active"] = rows["has_begun"] & ~rows["has_ended"]
-    rows["is_ours"] = _is_for_members(rows, network)
+    rows["is_ours"] = network.is_for_members(rows)
     active = rows[rows["is_active"] & rows["is_ours"]]
     others = rows[rows["is_ours"] & ~rows["npi"].isin(active["npi"])]
     ended = others[others["has_ended"]]
@@ -150,7 +150,7 @@ def find_faults(exports: Exports, network: Network, listings: pd.DataFrame) -> p
     if not found:
         return pd.DataFrame(columns=list(LISTING_FINDINGS.names))
     table = pd.concat(found, ignore_index=True)
-    table["provider_name"] = table["npi"].map(_names(exports))
+    table["provider_name"] = table["npi"].map(network.names)
     kinds = pd.Categorical(table["finding"], list(_WORDS), ordered=True)
     table = table.assign(order=kinds).sort_values(["order", "npi"], ignore_index=True)
     return table[list(LISTING_FINDINGS.names)]
@@ -167,12 +167,6 @@ def count_faults(findings: pd.DataFrame, providers: int) -> pd.DataFrame:
             "meaning": list(_WORDS.values()),
         }
     )
-
-
-def _is_for_members(rows: pd.DataFrame, network: Network) -> pd.Series:
-    """Tell which rows are of a network that a member is in; a blank on either side matches."""
-    ours = network.homes["network_id"]
-    return rows["network_id"].isna() | rows["network_id"].isin(ours.dropna()) | bool(ours.isna().any())
 
 
 def _use(exports: Exports, network: Network, rows: pd.DataFrame) -> pd.DataFrame:
@@ -292,12 +286,6 @@ def _seen_after_end(exports: Exports, network: Network, ended: pd.DataFrame) -> 
 
 def _join(values: pd.Series) -> str:
     return "; ".join(sorted(values.dropna().unique()))
-
-
-def _names(exports: Exports) -> pd.Series:
-    """Return a name of each NPI in the directory: of several the first in order."""
-    names = exports.table("directory").group_by("npi").agg(provider_name=nw.col("provider_name").min())
-    return to_pandas(names).set_index("npi")["provider_name"]
 
 
 def _deactivated(exports: Exports, network: Network) -> pd.Series:

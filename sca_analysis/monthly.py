@@ -6,6 +6,7 @@ writes. All figures in the words are computed here from those tables.
 
 import re
 from calendar import monthrange
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from sca_analysis.adequacy import Adequacy, measure_adequacy
 from sca_analysis.cases import cost_courses, range_specialties, summarize_specialties
 from sca_analysis.claims import monthly_spend, window
+from sca_analysis.compliance import count_met
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
-from sca_analysis.gaps import Gaps, find_gaps
+from sca_analysis.gaps import Gaps
 
 #: Counts of members below this are not shown in anything meant to be shared. [CMS cell size
 #: suppression policy: cells of 1 to 10 are withheld]
@@ -35,8 +38,7 @@ class Month:
         YYYY-MM.
     first, as_of : date
         First day of the twelve months, and last day of the month.
-    exports : Exports
-    gaps : Gaps
+    adequacy : Adequacy
     courses : DataFrame
         Columns of ``tables.COURSES``.
     ranges : DataFrame
@@ -49,11 +51,20 @@ class Month:
     month: str
     first: date
     as_of: date
-    exports: Exports
-    gaps: Gaps
+    adequacy: Adequacy
     courses: pd.DataFrame
     ranges: pd.DataFrame
     spend: pd.DataFrame
+
+    @property
+    def exports(self) -> Exports:
+        """The exports that all of it was made from."""
+        return self.adequacy.exports
+
+    @property
+    def gaps(self) -> Gaps:
+        """The gap table."""
+        return self.adequacy.gaps
 
     @cached_property
     def source(self) -> str:
@@ -69,8 +80,25 @@ class Month:
         files = self.exports.files.assign(
             reasons=["; ".join(f"{k}: {v}" for k, v in r.items()) for r in self.exports.files["reasons"]]
         )
+        adequacy, few = self.adequacy, ["out_of_network_visits", "out_of_network_billed", "out_of_network_paid"]
+        statuses = [c for c in adequacy.evidence if c.startswith("status_")]
         return {
             "gaps": withhold_small_cells(self.gaps.table),
+            "compliance": withhold_few(adequacy.compliance, "members", ["share_within"]),
+            "gaps_by_demand": withhold_few(
+                withhold_few(adequacy.ranked, "members", ["patients", "visits", "billed", *few]),
+                "out_of_network_patients",
+                [*few, "share_of_visits"],
+                of="patients",
+            ),
+            "evidence": adequacy.evidence[["county_fips", "county", "specialty", *statuses]],
+            "listing_findings": adequacy.findings,
+            "parity": withhold_few(
+                adequacy.parity,
+                "out_of_network_patients",
+                ["share_of_patients", "share_low", "share_high", "out_of_network_visits", "share_of_visits"],
+                of="patients",
+            ),
             "courses": self.courses.drop(columns="member_id"),
             "specialties": summarize_specialties(self.courses),
             "ranges": self.ranges,
@@ -110,14 +138,13 @@ def analyse_month(data: str | Path, month: str) -> Month:
         raise ParameterError(
             f"there are no claims in {month}: {data} covers {oldest:%Y-%m} to {newest:%Y-%m}; choose a month in it."
         )
-    gaps = find_gaps(exports, as_of)
+    adequacy = measure_adequacy(exports, as_of)
     return Month(
         month=month,
         first=first,
         as_of=as_of,
-        exports=exports,
-        gaps=gaps,
-        courses=cost_courses(exports, as_of, gaps),
+        adequacy=adequacy,
+        courses=cost_courses(exports, as_of, adequacy.gaps),
         ranges=range_specialties(exports, as_of),
         spend=monthly_spend(exports, first, as_of),
     )
@@ -149,7 +176,9 @@ def list_limits(month: Month) -> str:
     lines = [
         "A directory row is a listing. It does not prove that the provider sees patients there, and a provider "
         "not seen in claims may simply not have been needed.",
-        "Distances are straight lines between coordinates or centres of ZIP codes, not drives.",
+        f"The standard is {month.adequacy.network.criteria.name}. "
+        "Distances are straight lines between coordinates or centres of ZIP codes"
+        + (", not drives." if month.adequacy.network.drive_times is None else "; minutes are those of the exports."),
         "The minimum number of providers is reckoned on the members in these exports; CMS reckons it on Medicare "
         "beneficiaries of the county (42 CFR 422.116(e)).",
         "Costs count the deductible and the out-of-pocket maximum from the visits of a course alone: other claims "
@@ -195,6 +224,26 @@ def withhold_small_cells(gaps: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def withhold_few(frame: pd.DataFrame, count: str, beside: Sequence[str], of: str | None = None) -> pd.DataFrame:
+    """Blank a count of people below ``SMALL_CELL`` (0 stays), and the columns that would give it away.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    count : str
+        Column of the count.
+    beside : sequence of str
+        Columns that are blanked with it.
+    of : str, optional
+        Column of the people that those counted are of: so few others are withheld too.
+
+    """
+    parts = [frame[count], frame[of] - frame[count]] if of else [frame[count]]
+    is_few = pd.concat([part.between(1, SMALL_CELL - 1).fillna(False) for part in parts], axis=1).any(axis=1)
+    shown = frame.astype({c: "Int64" for c in (count, *beside) if pd.api.types.is_integer_dtype(frame[c])})
+    return shown.assign(**{c: shown[c].where(~is_few) for c in (count, *beside)})
+
+
 def _people(count: int) -> str:
     """Return a count of members in words that are fit to be shared."""
     return f"fewer than {SMALL_CELL}" if 0 < count < SMALL_CELL else f"{count:,}"
@@ -230,6 +279,12 @@ def _about_gaps(month: Month) -> list[str]:
     if len(shown):
         worst = "; ".join(f"{r.specialty} in {r.county} ({r.members:,} members)" for r in shown.head(3).itertuples())
         lines.append(f"**Largest of these by members of the county.** {worst}.")
+    met = count_met(month.adequacy.evidence)
+    lines.append(
+        f"**How far the directory is borne out.** {met['as_listed']} cells meet the standard as listed, "
+        f"{met['as_accepting']} counting open panels, {met['as_seen']} counting only providers seen in twelve months of "
+        "claims. The truth lies between the last two."
+    )
     unseen = table[(table["accepting"] > 0) & (table["seen_in_claims"] == 0) & (table["status"] == "met")]
     if len(unseen):
         lines.append(

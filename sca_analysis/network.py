@@ -5,7 +5,7 @@ made from; what-ifs change its rows and ask again. Members are grouped by place,
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from sca_analysis.claims import in_span, window
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports, read_table, to_pandas
 from sca_analysis.readers.cms_reference import read_county_standards
-from sca_analysis.standards import MEDICARE_ADVANTAGE, STANDARDS, Kind, load_counties, load_standards, specialty_of
+from sca_analysis.standards import (
+    MEDICARE_ADVANTAGE,
+    STANDARDS,
+    Kind,
+    facility_types_without_code,
+    load_counties,
+    load_standards,
+    specialty_of,
+)
 from sca_analysis.tables import STANDARDS as STANDARDS_TABLE
 from sca_analysis.travel import DriveTimes
 
@@ -77,8 +85,20 @@ def choose_criteria(exports: Exports, given: str | Path | None = None, kind: Kin
     own = exports.overrides("standards") if kind == "provider" else None
     if given is None or str(given) in STANDARDS:
         name = str(given) if given else MEDICARE_ADVANTAGE
-        return Criteria(STANDARDS[name], load_standards(own, name=name, kind=kind))
-    path = Path(given)
+        criteria = Criteria(STANDARDS[name], load_standards(own, name=name, kind=kind))
+    else:
+        criteria = _read_criteria(Path(given), own, kind)
+    if kind == "provider":
+        return criteria
+    # a row of these would say "nobody is listed", whatever the directory holds
+    untold = criteria.standard["specialty"].isin(facility_types_without_code())
+    types = ", ".join(sorted(criteria.standard.loc[untold, "specialty"].unique()))
+    notes = [criteria.note, f"No taxonomy code tells these facility types, so they are left out: {types}."]
+    return replace(criteria, standard=criteria.standard[~untold], note=" ".join(notes[not criteria.note :]))
+
+
+def _read_criteria(path: Path, own: pd.DataFrame | None, kind: Kind) -> Criteria:
+    """Return the criteria of a file; errors are those of `choose_criteria`."""
     if path.suffix == ".xlsx":
         read = read_county_standards(path)
         note = ""
@@ -93,7 +113,7 @@ def choose_criteria(exports: Exports, given: str | Path | None = None, kind: Kin
     if path.name.endswith((".csv", ".csv.gz", ".parquet")):
         return Criteria(path.name, load_standards(read_table(path, STANDARDS_TABLE), replace=True, kind=kind))
     raise ParameterError(
-        f"{str(given)!r} is no standard: name one of {', '.join(STANDARDS)}, or a file .xlsx (CMS's reference "
+        f"{str(path)!r} is no standard: name one of {', '.join(STANDARDS)}, or a file .xlsx (CMS's reference "
         "workbook), .csv or .parquet."
     )
 
@@ -117,6 +137,8 @@ class Network:
     members, members_not_placed : int
         Members covered on the day, and those of them that are left out: their ZIP has no known place, or
         their county no type.
+    names : Series
+        Name by NPI, of every provider in the directory.
 
     """
 
@@ -127,11 +149,17 @@ class Network:
     drive_times: DriveTimes | None
     members: int
     members_not_placed: int
+    names: pd.Series = field(default_factory=lambda: pd.Series(dtype="str"))
 
     @property
     def standard(self) -> pd.DataFrame:
         """The standard of the criteria, as ``standards.load_standards``."""
         return self.criteria.standard
+
+    def is_for_members(self, rows: pd.DataFrame) -> pd.Series:
+        """Tell which rows are of a network that a member is in; a blank on either side matches."""
+        ours = self.homes["network_id"]
+        return rows["network_id"].isna() | rows["network_id"].isin(ours.dropna()) | bool(ours.isna().any())
 
     def having(self, rows: pd.DataFrame) -> "Network":
         """Return the same network with other directory rows."""
@@ -188,6 +216,7 @@ def read_network(
         drive_times=drive_times,
         members=int(homes["members"].sum()),
         members_not_placed=int(homes.loc[~is_placed, "members"].sum()),
+        names=provider_names(exports),
     )
 
 
@@ -268,6 +297,12 @@ def active_rows(exports: Exports, as_of: date, kind: Kind = "provider") -> pd.Da
     rows["is_closed"] = panel.eq(False).fillna(False).astype(bool)
     rows["is_unknown"] = panel.isna()
     return locate(rows.assign(county_fips=pd.NA))
+
+
+def provider_names(exports: Exports) -> pd.Series:
+    """Return a name of each NPI in the directory, on any day: of several the first in order."""
+    names = exports.table("directory").group_by("npi").agg(provider_name=nw.col("provider_name").min())
+    return to_pandas(names).set_index("npi")["provider_name"]
 
 
 def seen_providers(exports: Exports, as_of: date) -> pd.Series:

@@ -149,9 +149,9 @@ def pairs_within(
         return none, none, np.zeros(0)
     # the chord of the distance, with a surplus for rounding; half the Earth away everything is in range
     chord = 2 * np.sin(min(max_miles / EARTH_RADIUS_MILES, np.pi) / 2) * (1 + 1e-9) + 1e-12
-    near = tree.query_ball_point(places, chord, return_sorted=True)
-    place = np.repeat(np.arange(len(places)), [len(n) for n in near])
-    target = np.concatenate([np.asarray(n, dtype=np.int64) for n in near])
+    near = cKDTree(places).sparse_distance_matrix(tree, chord, output_type="ndarray")
+    order = np.lexsort((near["j"], near["i"]))
+    place, target = near["i"][order].astype(np.int64), near["j"][order].astype(np.int64)
     miles = great_circle_miles(places[place], np.asarray(tree.data)[target])
     inside = miles <= max_miles
     return place[inside], target[inside], miles[inside]

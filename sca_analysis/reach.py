@@ -271,6 +271,25 @@ def find_pairs(county: County, listing: Listing, line: Line, drive_times: DriveT
     return Pairs(home[near], row[near], miles[near], int(unknown.sum()), len(unknown))
 
 
+def list_places(network: Network) -> pd.DataFrame:
+    """Return origin and destination, as ``travel.point_key``, of every home and row within the standard's miles."""
+    specialties = [str(s) for s in network.standard["specialty"].unique()]
+    listings = list_rows(network, specialties)
+    homes, rows = (
+        travel.point_key(frame["latitude"], frame["longitude"]).to_numpy(dtype=object)
+        for frame in (network.homes, network.rows)
+    )
+    parts = []
+    for county in group_homes(network):
+        for line in county.lines:
+            listing = listings[line["specialty"]]
+            pairs = find_pairs(county, listing, line, None)
+            both = {"origin": homes[county.numbers[pairs.home]], "destination": rows[listing.rows[pairs.row]]}
+            parts.append(pd.DataFrame(both).drop_duplicates())
+    empty = pd.DataFrame({"origin": [], "destination": []}, dtype="object")
+    return pd.concat([empty, *parts]).drop_duplicates(ignore_index=True)
+
+
 def search_radius(county: County, line: Line, drive_times: DriveTimes | None) -> float:
     """Return the straight-line miles that are in range: the standard's or, if less, what its minutes reach."""
     miles = float(line["max_miles"])

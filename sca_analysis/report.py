@@ -11,6 +11,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -104,13 +105,28 @@ def save_month(month: Month, folder: str | Path | None) -> None:
     if not folder:
         return
     target = Path(folder)
-    (target / "tables").mkdir(parents=True, exist_ok=True)
-    for name, frame in month.tables.items():
-        frame.to_csv(target / "tables" / f"{name}.csv", index=False, lineterminator="\n")
-    _write_xlsx(month.tables, target / "tables.xlsx")
+    save_tables(month.tables, target)
     month.exports.set_aside.to_csv(target / "set_aside.csv", index=False, lineterminator="\n")
     manifest = describe_run(month)
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write tables as ``folder/tables/*.csv`` and as sheets of ``folder/tables.xlsx``.
+
+    Raises
+    ------
+    ReportError
+        If the folder cannot be written to.
+
+    """
+    try:
+        (folder / "tables").mkdir(parents=True, exist_ok=True)
+        for name, frame in tables.items():
+            frame.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
+        _write_xlsx(tables, folder / "tables.xlsx")
+    except OSError as error:
+        raise ReportError(f"{folder} cannot be written to ({error.strerror}): choose another.") from error
 
 
 def describe_run(month: Month) -> dict[str, Any]:
@@ -202,7 +218,7 @@ def _is_ours(name: str) -> bool:
     return name in {k.__name__ for k in kinds}
 
 
-def _write_xlsx(tables: dict[str, pd.DataFrame], path: Path) -> None:
+def _write_xlsx(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     """Write one sheet a table; text stays text, whatever it begins with."""
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs={"options": options}) as writer:

@@ -48,6 +48,7 @@ MEANINGS = {
     "zip_shape": "not a ZIP code of five or nine digits",
     "fips_shape": "not a county FIPS code of five digits",
     "negative_amount": "below zero, but no reversal",
+    "negative_number": "below zero, where nothing can be",
     "ends_before_start": "the last day lies before the first",
     "duplicate_row": "the same row again",
     "duplicate_key": "another row has the same key but other values; the first in file order counts",
@@ -264,6 +265,8 @@ def _column_rules(column: Column, period_end: date) -> list[Rule]:
             ]
         case Kind.RATE | Kind.NUMBER | Kind.COUNT | Kind.LATITUDE | Kind.LONGITUDE:
             rules.append(Rule("not_a_number", one, wrong))
+            if column.unit in ("miles", "minutes"):
+                rules.append(Rule("negative_number", one, f"{v} < 0"))
         case Kind.FLAG:
             rules.append(Rule("not_yes_no", one, wrong))
         case Kind.MONTH_DAY:

@@ -264,9 +264,48 @@ COUNTIES = Table(
     ),
 )
 
+PROVIDERS = Table(
+    "providers",
+    "one provider and place of practice, whatever the network",
+    ("npi", "taxonomy_code", "zip"),
+    (
+        Column("npi", Kind.NPI, "provider", required=True),
+        Column("provider_name", Kind.TEXT, "name as registered"),
+        Column("taxonomy_code", Kind.TAXONOMY, "NUCC taxonomy code"),
+        Column("zip", Kind.ZIP, "ZIP of the place of practice", required=True),
+        Column("latitude", Kind.LATITUDE, "of the place; blank = centre of the ZIP", unit="degrees"),
+        Column("longitude", Kind.LONGITUDE, "of the place; blank = centre of the ZIP", unit="degrees"),
+        Column("deactivation_date", Kind.DATE, "day from which the NPI is no longer in use"),
+    ),
+    hazards=("A registry such as NPPES says where a provider may be reached, not that patients are seen there.",),
+)
+
+TRAVEL_TIMES = Table(
+    "travel_times",
+    "one pair of ZIP codes",
+    ("origin", "destination"),
+    (
+        Column("origin", Kind.ZIP, "ZIP of the home", required=True),
+        Column("destination", Kind.ZIP, "ZIP of the provider", required=True),
+        Column("minutes", Kind.NUMBER, "driving time", required=True, unit="minutes"),
+    ),
+)
+
 #: The tables an exports folder may hold, in the order in which they are read.
 EXPORTS: dict[str, Table] = {
-    t.name: t for t in (CLAIMS, DIRECTORY, MEMBERS, BENEFITS, FEES, AGREEMENTS, STANDARDS, COUNTIES)
+    t.name: t
+    for t in (
+        CLAIMS,
+        DIRECTORY,
+        MEMBERS,
+        BENEFITS,
+        FEES,
+        AGREEMENTS,
+        STANDARDS,
+        COUNTIES,
+        PROVIDERS,
+        TRAVEL_TIMES,
+    )
 }
 
 GAPS = Table(
@@ -330,6 +369,251 @@ COURSES = Table(
     hazards=("One row is one patient: not for sharing outside the plan.",),
 )
 
+DEMAND = Table(
+    "demand",
+    "one county and specialty with visits in the 12 months to the as-of date",
+    ("county_fips", "specialty"),
+    (
+        Column("county_fips", Kind.FIPS, "county of the patient on the last visit; blank = not known"),
+        Column("county", Kind.TEXT, "name and state"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)(1), or not in the standard"),
+        Column("patients", Kind.COUNT, "members with a visit", unit="members"),
+        Column("out_of_network_patients", Kind.COUNT, "of those, with a visit OON", unit="members"),
+        Column("visits", Kind.COUNT, "member, provider and day; reversed lines left out, denied kept", unit="visits"),
+        Column("out_of_network_visits", Kind.COUNT, "of those, with a line OON", unit="visits"),
+        Column("share_of_visits", Kind.RATE, "OON visits / visits; blank = no visits", unit="0-1"),
+        Column("billed", Kind.MONEY, "charges of the lines of the visits", unit="USD"),
+        Column("out_of_network_billed", Kind.MONEY, "of those, of the lines OON", unit="USD"),
+        Column("out_of_network_paid", Kind.MONEY, "plan, on the lines OON; blank = no line says it", unit="USD"),
+    ),
+    hazards=(
+        "A patient of several specialties counts in each: add up visits, not patients.",
+        "Care that nobody could find leaves no claim: few visits are no proof of little need.",
+    ),
+)
+
+PARITY = Table(
+    "parity",
+    "one setting and kind of benefit, in the 12 months to the as-of date",
+    ("setting", "benefit"),
+    (
+        Column("setting", Kind.CODE, "all, inpatient, emergency, outpatient office, outpatient other or unknown"),
+        Column("benefit", Kind.CODE, "MH/SUD (mental health, substance use), M/S (medical/surgical) or unknown"),
+        Column("patients", Kind.COUNT, "members with such a visit", unit="members"),
+        Column("out_of_network_patients", Kind.COUNT, "of those, with such a visit OON", unit="members"),
+        Column("share_of_patients", Kind.RATE, "OON patients / patients; blank = no patients", unit="0-1"),
+        Column("share_low", Kind.RATE, "low end of its 95% interval (Wilson)", unit="0-1"),
+        Column("share_high", Kind.RATE, "high end", unit="0-1"),
+        Column("visits", Kind.COUNT, "as in demand", unit="visits"),
+        Column("visits_by_specialty", Kind.COUNT, "of those, without a diagnosis: placed by specialty", unit="visits"),
+        Column("out_of_network_visits", Kind.COUNT, "of the visits, with a line OON", unit="visits"),
+        Column("share_of_visits", Kind.RATE, "OON visits / visits; blank = no visits", unit="0-1"),
+        Column("ratio", Kind.NUMBER, "share of patients, MH/SUD / M/S, in the MH/SUD row; blank = undefined"),
+        Column("ratio_low", Kind.NUMBER, "low end of its 95% interval (Koopman)"),
+        Column("ratio_high", Kind.NUMBER, "high end; blank beside a low end = none"),
+    ),
+    hazards=(
+        "A screening figure: no finding about 45 CFR 146.136 or 29 CFR 2590.712.",
+        "A patient may be in both benefits and in several settings: add up visits, not patients.",
+    ),
+)
+
+COMPLIANCE = Table(
+    "compliance",
+    "the plan, or one county type, county or specialty",
+    ("scope", "name"),
+    (
+        Column("scope", Kind.CODE, "plan, county type, county or specialty"),
+        Column("name", Kind.TEXT, "which one"),
+        Column("cells", Kind.COUNT, "county-specialty cells", unit="cells"),
+        Column("met", Kind.COUNT, "of those, cells that meet the standard", unit="cells"),
+        Column("closed", Kind.COUNT, "met only if closed panels counted", unit="cells"),
+        Column("no_provider", Kind.COUNT, "no member within range of a usable row", unit="cells"),
+        Column("too_far", Kind.COUNT, "too far for too many members", unit="cells"),
+        Column("too_few", Kind.COUNT, "fewer providers in range than the standard asks", unit="cells"),
+        Column("members", Kind.COUNT, "members of its counties, each once", unit="members"),
+        Column("share_within", Kind.RATE, "members within range, each once a specialty", unit="0-1"),
+    ),
+)
+
+LISTINGS = Table(
+    "listings",
+    "one provider and specialty listed for the members on the as-of date",
+    ("npi", "specialty"),
+    (
+        Column("npi", Kind.NPI, "provider"),
+        Column("provider_name", Kind.TEXT, "name as listed"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("listings", Kind.COUNT, "active directory rows", unit="rows"),
+        Column("places", Kind.COUNT, "ZIPs of those rows", unit="ZIPs"),
+        Column("is_closed", Kind.FLAG, "all of them are closed to new patients"),
+        Column("panel_unknown", Kind.FLAG, "none of them says whether new patients are taken"),
+        Column("patients", Kind.COUNT, "members with a claim in the 12 months", unit="members"),
+        Column("visits", Kind.COUNT, "their days with a claim", unit="visits"),
+        Column("last_visit_date", Kind.DATE, "last claim up to the as-of date, whenever"),
+        Column("members_in_range", Kind.COUNT, "members within max_miles of a row", unit="members"),
+        Column("expected_patients", Kind.NUMBER, "were patients shared equally among those in range", unit="members"),
+        Column("expected_visits", Kind.NUMBER, "expected patients x visits a patient of the specialty", unit="visits"),
+        Column("chance_of_none", Kind.NUMBER, "chance that nobody comes, given the spread between providers"),
+        Column("verdict", Kind.TEXT, "seen, or unseen and what can be said of it"),
+    ),
+    hazards=("Unseen is no proof of a ghost: call the provider.",),
+)
+
+LISTING_FINDINGS = Table(
+    "listing_findings",
+    "one provider and kind of doubt about its listings",
+    ("finding", "npi", "meaning"),
+    (
+        Column("finding", Kind.CODE, "kind of doubt"),
+        Column("npi", Kind.NPI, "provider"),
+        Column("provider_name", Kind.TEXT, "name as listed"),
+        Column("specialty", Kind.TEXT, "specialties concerned"),
+        Column("rows", Kind.COUNT, "directory rows (of ghost, unseen, closed: specialties) concerned", unit="rows"),
+        Column("meaning", Kind.TEXT, "what it means"),
+    ),
+)
+
+FIX = Table(
+    "fix",
+    "one contract of the fewest that make a failing county and specialty meet the standard",
+    ("county_fips", "specialty", "step"),
+    (
+        Column("county_fips", Kind.FIPS, "state and county, five digits"),
+        Column("county", Kind.TEXT, "name and state"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("members", Kind.COUNT, "members covered on the as-of date", unit="members"),
+        Column("status", Kind.CODE, "as in gaps, before any contract"),
+        Column("step", Kind.COUNT, "order of the contracts; 0 = no candidate helps"),
+        Column("npi", Kind.NPI, "provider to contract"),
+        Column("provider_name", Kind.TEXT, "name in the directory or registry"),
+        Column("source", Kind.TEXT, "where the provider is known from"),
+        Column("visits", Kind.COUNT, "OON in the 12 months, members of any county", unit="visits"),
+        Column("patients", Kind.COUNT, "members with such a visit", unit="members"),
+        Column("members_gained", Kind.COUNT, "members it adds to those with a usable row in range", unit="members"),
+        Column("share_after", Kind.RATE, "share within once this and the steps before are contracted", unit="0-1"),
+        Column("required_share", Kind.RATE, "share that the standard requires", unit="0-1"),
+        Column("accepting_after", Kind.COUNT, "usable providers in range then", unit="providers"),
+        Column("required_providers", Kind.COUNT, "minimum number; blank = none set", unit="providers"),
+        Column("status_after", Kind.CODE, "as in gaps, then"),
+        Column("gaps_helped", Kind.COUNT, "rows asked for, of the specialty, in which the provider helps", unit="rows"),
+        Column("can_close", Kind.FLAG, "whether the candidates make the row met"),
+        Column("is_smallest", Kind.FLAG, "whether no smaller set of them does, which is proved"),
+        Column("at_least", Kind.COUNT, "contracts that any set needs; 0 = none closes it", unit="providers"),
+        Column("greedy_ratio", Kind.NUMBER, "greedy takes at most so many times the fewest (Wolsey 1982)"),
+        Column("candidates", Kind.COUNT, "candidates that help at all", unit="providers"),
+        Column("share_with_all", Kind.RATE, "share within if all of those were contracted", unit="0-1"),
+        Column("accepting_with_all", Kind.COUNT, "usable providers in range then", unit="providers"),
+    ),
+    hazards=(
+        "A gap is closed on paper only: whether a provider would sign, or take new patients, no export says.",
+        "Each row of the gap table is closed by itself; one contract may stand in several.",
+    ),
+)
+
+SERVICING = Table(
+    "servicing",
+    "one county, specialty and usable provider in range of its members",
+    ("county_fips", "specialty", "npi"),
+    (
+        Column("county_fips", Kind.FIPS, "state and county, five digits"),
+        Column("county", Kind.TEXT, "name and state"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("npi", Kind.NPI, "provider"),
+        Column("provider_name", Kind.TEXT, "name as listed"),
+        Column("members", Kind.COUNT, "members of the county", unit="members"),
+        Column("members_in_range", Kind.COUNT, "of those, with a usable row of the provider in range", unit="members"),
+        Column("share_in_range", Kind.RATE, "of the members of the county", unit="0-1"),
+        Column("members_lost", Kind.COUNT, "of those in range, with no other usable provider", unit="members"),
+        Column("patients", Kind.COUNT, "members of the county with a visit in the 12 months", unit="members"),
+        Column("visits", Kind.COUNT, "member and day, reversed lines left out", unit="visits"),
+        Column("share_within", Kind.RATE, "as in gaps", unit="0-1"),
+        Column("share_within_after", Kind.RATE, "if the provider leaves", unit="0-1"),
+        Column("accepting_after", Kind.COUNT, "usable providers in range then", unit="providers"),
+        Column("status", Kind.CODE, "as in gaps"),
+        Column("status_after", Kind.CODE, "then"),
+    ),
+    hazards=(
+        "In range is where members could go; patients and visits are where they went.",
+        "Two providers may each lose nobody, and both together many: see what the two do together.",
+    ),
+)
+
+CHANGES = Table(
+    "changes",
+    "one row of the gap table, before and after a change of the network",
+    ("county_fips", "specialty"),
+    (
+        Column("county_fips", Kind.FIPS, "state and county, five digits"),
+        Column("county", Kind.TEXT, "name and state"),
+        Column("county_type", Kind.TEXT, "42 CFR 422.116(c)"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("members", Kind.COUNT, "members covered on the as-of date", unit="members"),
+        Column("required_share", Kind.RATE, "share that the standard requires", unit="0-1"),
+        Column("required_providers", Kind.COUNT, "minimum number; blank = none set", unit="providers"),
+        Column("members_gained", Kind.COUNT, "with a usable row in range, after - before", unit="members"),
+        *(
+            Column(f"{name}_{side}", kind, f"as in gaps, {side} the change", unit=unit)
+            for name, kind, unit in (
+                ("share_within", Kind.RATE, "0-1"),
+                ("listed", Kind.COUNT, "providers"),
+                ("in_range", Kind.COUNT, "providers"),
+                ("accepting", Kind.COUNT, "providers"),
+                ("seen_in_claims", Kind.COUNT, "providers"),
+                ("nearest_miles", Kind.NUMBER, "miles"),
+                ("status", Kind.CODE, ""),
+            )
+            for side in ("before", "after")
+        ),
+    ),
+)
+
+MEMBERS_BEHIND = Table(
+    "members_behind",
+    "one member of a county, for one specialty",
+    ("member_id",),
+    (
+        Column("member_id", Kind.CODE, "member; never in a report", identifies_member=True),
+        Column("zip", Kind.ZIP, "ZIP of the home", identifies_member=True),
+        Column("county_fips", Kind.FIPS, "county of the home"),
+        Column("network_id", Kind.CODE, "network of the member"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("nearest_miles", Kind.NUMBER, "to the nearest usable row; blank = none", unit="miles"),
+        Column("nearest_listed_miles", Kind.NUMBER, "to the nearest active row, closed ones too", unit="miles"),
+        Column("is_within", Kind.FLAG, "whether a usable row is within the standard"),
+    ),
+    hazards=("One row is one member: not for sharing outside the plan.",),
+)
+
+EXCEPTIONS = Table(
+    "exceptions",
+    "one provider nearby who is not contracted, for a failing county and specialty",
+    ("county_fips", "specialty", "npi"),
+    (
+        Column("county_fips", Kind.FIPS, "state and county, five digits"),
+        Column("county", Kind.TEXT, "name and state"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("status", Kind.CODE, "as in gaps"),
+        Column("max_miles", Kind.NUMBER, "maximum distance of the standard", unit="miles"),
+        Column("npi", Kind.NPI, "provider; blank = none is known"),
+        Column("provider_name", Kind.TEXT, "name in the directory or registry"),
+        Column("zip", Kind.ZIP, "ZIP of the place nearest to a member"),
+        Column("source", Kind.TEXT, "where the provider is known from"),
+        Column("is_in_range", Kind.FLAG, "within the standard of a member; no = one of the nearest three beyond"),
+        Column("is_nearer", Kind.FLAG, "nearer than any usable row to a member who has none in range"),
+        Column("nearest_miles", Kind.NUMBER, "to the nearest member; blank = no known place", unit="miles"),
+        Column("members_in_range", Kind.COUNT, "members of the county within the standard of it", unit="members"),
+        Column("visits", Kind.COUNT, "OON in the 12 months, members of any county", unit="visits"),
+        Column("patients", Kind.COUNT, "members with such a visit", unit="members"),
+        Column("reason_not_contracted", Kind.TEXT, "to be entered by a person"),
+        Column("pattern_of_care", Kind.TEXT, "where members of the county went in the 12 months"),
+    ),
+    hazards=(
+        "The counts of patients are not hidden where they are small: only pattern_of_care is fit to be shared as it is.",
+        "Whether an exception is due is for CMS to decide (42 CFR 422.116(f)).",
+    ),
+)
+
 SET_ASIDE = Table(
     "set_aside",
     "one row of an export that was not accepted",
@@ -337,7 +621,7 @@ SET_ASIDE = Table(
     (
         Column("table", Kind.CODE, "canonical table"),
         Column("path", Kind.TEXT, "file, relative to the exports folder"),
-        Column("row", Kind.COUNT, "record in the file; the header is row 1, blank lines are not counted"),
+        Column("row", Kind.COUNT, "record in the file (of CSV the header is row 1), else segment, resource or line"),
         Column("column", Kind.CODE, "canonical column; blank = the whole row"),
         Column("value_class", Kind.TEXT, "what kind of value stood there, never the value"),
         Column("reason", Kind.CODE, "rule and column; first that applies"),
@@ -365,4 +649,22 @@ FINDINGS = Table(
     ),
 )
 
-RESULTS: dict[str, Table] = {t.name: t for t in (GAPS, COURSES, SET_ASIDE, FINDINGS)}
+RESULTS: dict[str, Table] = {
+    t.name: t
+    for t in (
+        GAPS,
+        COMPLIANCE,
+        FIX,
+        SERVICING,
+        CHANGES,
+        EXCEPTIONS,
+        MEMBERS_BEHIND,
+        COURSES,
+        DEMAND,
+        PARITY,
+        LISTINGS,
+        LISTING_FINDINGS,
+        SET_ASIDE,
+        FINDINGS,
+    )
+}

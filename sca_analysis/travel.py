@@ -9,7 +9,7 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
@@ -138,6 +138,7 @@ def _ask(url: str, origin: str, destinations: list[str]) -> NDArray[np.float64]:
     return seconds
 
 
+@cache
 def _minutes_per_mile(county_type: str, band: Band) -> float:
     speeds = load_drive_speeds().set_index("county_type")
     detour, speed = (float(speeds.loc[county_type, c]) for c in _COLUMNS[band])

@@ -45,7 +45,7 @@ def test_check_json_adds_up() -> None:
 def test_check_in_words() -> None:
     result = run("check", "--data", SAMPLE)
     assert "claims.csv (claims, csv): 21,447 rows read = 21,406 accepted + 41 set aside" in result.stdout
-    assert "Not in this folder: standards, counties." in result.stdout
+    assert "Not in this folder: standards, counties, providers, travel_times." in result.stdout
 
 
 def test_gaps_json_is_the_contract(june: Month) -> None:
