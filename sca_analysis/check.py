@@ -19,6 +19,9 @@ from sca_analysis.readers.source import Malformed, Raw, Source, name, quote, row
 from sca_analysis.rules import MEANINGS, SQL_TYPES, Rule, class_of, rules_for, staged, text_of, value_of
 from sca_analysis.tables import SET_ASIDE, Kind, Table
 
+Finding = tuple[str, str, str, str, str, int, int, str]  # a row of tables.FINDINGS
+_AMOUNTS = ("billed_amount", "allowed_amount", "paid_amount", "member_amount")
+
 
 @dataclass
 class Loaded:
@@ -29,6 +32,7 @@ class Loaded:
     format: str
     first_rowid: int
     rows: int
+    records: int  # of the file, for which the rows stand
     first_row: int
     notes: list[Rule]
     malformed: list[Malformed] = field(default_factory=list)
@@ -46,6 +50,7 @@ def stage(
         If the file cannot be read to its end.
 
     """
+    source = raw.source or source
     _refuse_date_format(con, table, source)
     strict, notes = rules_for(table, list(raw.columns), source, period_end)
     con.execute(_create_staging(table))
@@ -61,8 +66,9 @@ def stage(
             f"{path} cannot be read to its end as {raw.format} ({why}): free some room, or export it again."
         ) from error
     rows = _count(con, f"SELECT count(*) FROM {staging(table)}") - before
+    records = _count(con, f"SELECT coalesce(sum(_records), 0) FROM {staging(table)} WHERE rowid >= {before}")
     lost = list(raw.malformed())
-    return Loaded(table.name, path, raw.format, before, rows, raw.first_row, notes, lost, bool(raw.place))
+    return Loaded(table.name, path, raw.format, before, rows, records, raw.first_row, notes, lost, bool(raw.place))
 
 
 def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -102,6 +108,86 @@ def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     )
     if table.name == "claims":
         _mark_current(con, rows)
+
+
+def join_remittances(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> list[Finding]:
+    """Give the lines of X12 835 files what their submissions in X12 837 files say, and the same number.
+
+    A payment belongs to a submitted line of the same claim_id: by the provider's number of the line
+    (REF*6R), else by LX01 where the payer returns that, else by procedure, day and charge in their
+    order, else by number and procedure. It takes the line's number, so that it is a later version of
+    it; member, provider and taxonomy code as submitted, since an 835 may name only the payee, and
+    identifies members in a form of its own; and what is blank. A further part of a line that the
+    payer split keeps its own number. A payment whose claim was submitted without such a line (bundled,
+    or added by the payer) is marked 835- so that it supersedes none.
+
+    Returns
+    -------
+    list of Finding
+        How many payments found their line, and how many did not.
+
+    """
+    parts = {f: [_in_file(one) for one in loaded if one.format == f] for f in ("x12-837", "x12-835")}
+    if not all(parts.values()):
+        return []
+    rows = "staging_claims"
+    submitted, remitted = (" OR ".join(f"({p})" for p in parts[f]) for f in ("x12-837", "x12-835"))
+    fillable = "_problem IS NULL OR _problem IN ('missing:member_id', 'missing:provider_npi')"
+    alike = "claim_id, claim_version, procedure_code, service_date, abs(billed_amount)"
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE pairs AS
+        WITH s AS (SELECT rowid AS id, *, row_number() OVER (PARTITION BY {alike} ORDER BY rowid) AS nth
+                   FROM {rows} WHERE ({submitted}) AND _problem IS NULL),
+             r AS (SELECT rowid AS id, *, row_number() OVER (PARTITION BY {alike} ORDER BY rowid) AS nth
+                   FROM {rows} WHERE ({remitted}) AND ({fillable})),
+             ranked AS (
+                SELECT r.id, s.id AS submission, s.line_number, r.claim_id, r.claim_version, CASE
+                    WHEN r._reference = s._reference THEN 1
+                    WHEN r._reference = s.line_number AND r.procedure_code = s.procedure_code THEN 2
+                    WHEN r.procedure_code = s.procedure_code AND r.service_date = s.service_date
+                        AND abs(r.billed_amount) = s.billed_amount AND r.nth = s.nth THEN 3
+                    WHEN r.line_number = s.line_number AND r.procedure_code = s.procedure_code THEN 4
+                END AS how, coalesce(s.claim_version <= r.claim_version, false) AS is_before, s.claim_version AS version
+                FROM r JOIN s ON r.claim_id = s.claim_id)
+        SELECT *, row_number() OVER (PARTITION BY claim_id, claim_version, line_number ORDER BY id) AS part FROM (
+            SELECT * FROM ranked
+            QUALIFY row_number() OVER (
+                PARTITION BY id ORDER BY how NULLS LAST, is_before DESC, version DESC, submission) = 1)
+        """
+    )
+    taken = ", ".join(f"{c} = s.{c}" for c in ("member_id", "provider_npi", "taxonomy_code"))
+    kept = ("diagnosis_code", "place_of_service", "network_status", "network_id", "member_zip")
+    filled = ", ".join(f"{c} = coalesce({rows}.{c}, s.{c})" for c in kept)
+    sound = " AND ".join(
+        [f"{rows}.{c} IS NOT NULL" for c in ("line_number", "service_date", "procedure_code", "billed_amount")]
+        + [f"(coalesce({rows}.{c}, 0) >= 0 OR {rows}.claim_status = 'reversed')" for c in _AMOUNTS]
+    )
+    con.execute(
+        f"""
+        UPDATE {rows} SET {taken}, {filled},
+            line_number = CASE WHEN p.part = 1 THEN s.line_number ELSE {rows}.line_number END,
+            _problem = CASE WHEN {sound} THEN NULL ELSE {rows}._problem END,
+            _class = CASE WHEN {sound} THEN NULL ELSE {rows}._class END
+        FROM pairs p JOIN {rows} s ON s.rowid = p.submission WHERE {rows}.rowid = p.id AND p.how IS NOT NULL
+        """
+    )
+    con.execute(
+        f"UPDATE {rows} SET line_number = '835-' || {rows}.line_number FROM pairs p "
+        f"WHERE {rows}.rowid = p.id AND p.how IS NULL"
+    )
+    joined = _count(con, "SELECT count(*) FROM pairs WHERE how IS NOT NULL")
+    total = _count(con, f"SELECT count(*) FROM {rows} WHERE ({remitted}) AND _problem IS NULL")
+    meanings = {
+        ("information", "remittance_joined", joined): "payments completed from the submitted line that they belong to",
+        ("warning", "remittance_without_line", total - joined): "payments whose submitted line is in no file: "
+        "diagnosis, place of service and taxonomy code are blank",
+    }
+    return [
+        ("claims", "", level, rule, "line_number", n, total, text)
+        for (level, rule, n), text in meanings.items()
+        if n > 0
+    ]
 
 
 def _infer_reversals(con: duckdb.DuckDBPyConnection, rows: str) -> None:
@@ -149,13 +235,15 @@ def list_set_aside(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> 
         bad = con.execute(
             f"SELECT coalesce(_place, rowid - {one.first_rowid} + {one.first_row}) AS row, "
             "CASE WHEN contains(_problem, ':') THEN substr(_problem, strpos(_problem, ':') + 1) ELSE '' END AS column, "
-            "coalesce(_class, 'whole row') AS value_class, _problem AS reason "
+            "coalesce(_class, 'whole row') AS value_class, _problem AS reason, _records AS rows "
             f"FROM staging_{one.table} WHERE _problem IS NOT NULL AND {_in_file(one)} ORDER BY row"
         ).df()
         if not one.has_place:  # DuckDB numbered the well-formed records only
             bad["row"] = rows_of(bad["row"].to_numpy(dtype=np.int64), [m.row for m in one.malformed])
         if one.malformed:
-            lost = pd.DataFrame([(m.row, "", "whole row", m.reason) for m in one.malformed], columns=bad.columns)
+            lost = pd.DataFrame(
+                [(m.row, "", "whole row", m.reason, m.rows) for m in one.malformed], columns=bad.columns
+            )
             bad = pd.concat([bad, lost] if len(bad) else [lost], ignore_index=True).sort_values("row", kind="stable")
         parts.append(bad.assign(table=one.table, path=one.path))
     if not parts:
@@ -164,13 +252,14 @@ def list_set_aside(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> 
 
 
 def count_reasons(con: duckdb.DuckDBPyConnection, one: Loaded) -> tuple[int, dict[str, int]]:
-    """Return how many rows of one file were accepted, and how many set aside by reason."""
+    """Return how many records of one file were accepted, and how many set aside by reason."""
     counted = con.execute(
-        f"SELECT _problem, count(*) FROM staging_{one.table} WHERE {_in_file(one)} GROUP BY 1"
+        f"SELECT _problem, sum(_records) FROM staging_{one.table} WHERE {_in_file(one)} GROUP BY 1"
     ).fetchall()
-    reasons = Counter({reason: n for reason, n in counted if reason is not None})
-    reasons.update(m.reason for m in one.malformed)
-    return sum(n for reason, n in counted if reason is None), dict(sorted(reasons.items()))
+    reasons = Counter({reason: int(n) for reason, n in counted if reason is not None})
+    for lost in one.malformed:
+        reasons[lost.reason] += lost.rows
+    return sum(int(n) for reason, n in counted if reason is None), dict(sorted(reasons.items()))
 
 
 def list_findings(con: duckdb.DuckDBPyConnection, one: Loaded) -> list[tuple[str, str, str, str, str, int, int, str]]:
@@ -207,7 +296,7 @@ def _create_staging(table: Table) -> str:
     columns = ", ".join(f"{name(c.name)} {SQL_TYPES[c.kind]}" for c in table.columns)
     return (
         f"CREATE TABLE IF NOT EXISTS {staging(table)} ({columns}, _problem VARCHAR, _class VARCHAR, "
-        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT)"
+        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT, _records BIGINT, _reference VARCHAR)"
     )
 
 
@@ -223,9 +312,10 @@ def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], note
     unselected = f"WHEN NOT _selected THEN {quote('not_selected:' + raw.selector)}"
     return (
         f"SELECT {final}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, {bits}, "
-        f"true, false, _place FROM (SELECT *, CASE {unselected} {problems} END AS _found "
+        f"true, false, _place, _records, _reference FROM (SELECT *, CASE {unselected} {problems} END AS _found "
         f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected, "
-        f"{raw.place or 'NULL'} AS _place FROM {raw.relation})))"
+        f"{raw.place or 'NULL'} AS _place, {raw.stands_for or '1'} AS _records, "
+        f"{raw.reference or 'NULL'} AS _reference FROM {raw.relation})))"
     )
 
 

@@ -85,7 +85,8 @@ class Exports:
     folder : Path
     plan : Plan
     files : DataFrame
-        One row a file: table, path, format, rows_read, accepted, set_aside, reasons (dict).
+        One row a file: table, path, format, rows_read, accepted, set_aside, reasons (dict). Rows are
+        records of the file: where one row is made of several (``Raw.stands_for``), they count.
     set_aside : DataFrame
         Columns of ``tables.SET_ASIDE``.
     findings : DataFrame
@@ -137,6 +138,7 @@ class Exports:
                 raw = read(con, path, table, source, Path(copies))
                 loaded.append(check.stage(con, table, raw, source, _shown(path, root), period_end))
         found = {one.table for one in loaded}
+        joined = check.join_remittances(con, [one for one in loaded if one.table == CLAIMS.name])
         for table in EXPORTS.values():
             if table.name in found:
                 check.resolve_repeats(con, table)
@@ -146,7 +148,7 @@ class Exports:
             plan=config.plan,
             files=_count_files(con, loaded),
             set_aside=check.list_set_aside(con, loaded),
-            findings=_list_findings(con, loaded, found),
+            findings=_list_findings(con, loaded, found, joined),
             missing=tuple(t for t in EXPORTS if t not in found),
             paths=tuple(path for _, _, path in files),
             connection=con,
@@ -237,7 +239,7 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
     if len(bad):
         first = bad.iloc[0]
         raise ExportError(
-            f"{path.name}: {len(bad)} rows cannot be used, the first is row {first['row']} ({first['reason']}); "
+            f"{path.name}: {bad['rows'].sum()} rows cannot be used, first row {first['row']} ({first['reason']}); "
             "correct them."
         )
     columns = ", ".join(f'"{c}"' for c in table.names)
@@ -414,13 +416,15 @@ def _count_files(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded]) -> 
     rows = []
     for one in loaded:
         accepted, reasons = check.count_reasons(con, one)
-        read = one.rows + len(one.malformed)
+        read = one.records + sum(m.rows for m in one.malformed)
         rows.append((one.table, one.path, one.format, read, accepted, sum(reasons.values()), reasons))
     return pd.DataFrame(rows, columns=["table", "path", "format", "rows_read", "accepted", "set_aside", "reasons"])
 
 
-def _list_findings(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str]) -> pd.DataFrame:
-    rows = [finding for one in loaded for finding in check.list_findings(con, one)]
+def _list_findings(
+    con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str], joined: list[check.Finding]
+) -> pd.DataFrame:
+    rows = [*(finding for one in loaded for finding in check.list_findings(con, one)), *joined]
     [(unlisted, lines)] = con.execute(
         "SELECT count(*) FILTER (WHERE d.npi IS NULL), count(*) FROM claims c "
         "LEFT JOIN (SELECT DISTINCT npi FROM directory) d ON d.npi = c.provider_npi"

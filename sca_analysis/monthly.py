@@ -282,8 +282,8 @@ def _about_gaps(month: Month) -> list[str]:
     met = count_met(month.adequacy.evidence)
     lines.append(
         f"**How far the directory is borne out.** {met['as_listed']} cells meet the standard as listed, "
-        f"{met['as_accepting']} counting open panels, {met['as_seen']} counting only providers seen in twelve months of "
-        "claims. The truth lies between the last two."
+        f"{met['as_accepting']} counting open panels, {met['as_seen']} counting only providers seen in twelve months "
+        "of claims. The truth lies between the last two."
     )
     unseen = table[(table["accepting"] > 0) & (table["seen_in_claims"] == 0) & (table["status"] == "met")]
     if len(unseen):

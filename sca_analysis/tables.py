@@ -609,7 +609,7 @@ EXCEPTIONS = Table(
         Column("pattern_of_care", Kind.TEXT, "where members of the county went in the 12 months"),
     ),
     hazards=(
-        "The counts of patients are not hidden where they are small: only pattern_of_care is fit to be shared as it is.",
+        "Counts of patients are not hidden where they are small: only pattern_of_care is fit to be shared as it is.",
         "Whether an exception is due is for CMS to decide (42 CFR 422.116(f)).",
     ),
 )
@@ -625,6 +625,7 @@ SET_ASIDE = Table(
         Column("column", Kind.CODE, "canonical column; blank = the whole row"),
         Column("value_class", Kind.TEXT, "what kind of value stood there, never the value"),
         Column("reason", Kind.CODE, "rule and column; first that applies"),
+        Column("rows", Kind.COUNT, "records that the line speaks of, of which the first is named", unit="records"),
     ),
 )
 

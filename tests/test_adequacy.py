@@ -122,7 +122,7 @@ def test_standards_of_a_file(tmp_path: Path) -> None:
     rows = json.loads(run("gaps", "--data", SAMPLE, "--standards", tmp_path / "own.csv", "--json").stdout)
     assert {(r["specialty"], r["max_miles"], r["status"]) for r in rows} == {("Psychiatry", 500.0, "met")}
     (tmp_path / "bad.csv").write_text("specialty,county_type,max_miles,required_share\nPsychiatry,Rural,far,0.5\n")
-    assert "the first is row 2 (not_a_number:max_miles)" in fails(
+    assert "first row 2 (not_a_number:max_miles)" in fails(
         "gaps", "--data", SAMPLE, "--standards", tmp_path / "bad.csv"
     )
     assert "there is no file" in fails("gaps", "--data", SAMPLE, "--standards", tmp_path / "absent.csv")

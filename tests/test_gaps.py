@@ -274,7 +274,11 @@ def own_numbers(own, exports):
         [(*key, *values) for key, values in own.items()],
         columns=["county_fips", "specialty", "max_miles", "required_providers"],
     )
-    return Criteria("own", load_standards(exports.overrides("standards")), frame.astype({"max_miles": "Int64", "required_providers": "Int64"}))
+    return Criteria(
+        "own",
+        load_standards(exports.overrides("standards")),
+        frame.astype({"max_miles": "Int64", "required_providers": "Int64"}),
+    )
 
 
 def times(minutes, band):

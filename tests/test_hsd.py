@@ -13,8 +13,7 @@ from sca_analysis import hsd
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
 from sca_analysis.network import read_network
-from sca_analysis.readers import READERS
-from sca_analysis.readers.ma_hsd import load_hsd_taxonomy, read_ma_hsd
+from sca_analysis.readers.ma_hsd import load_hsd_taxonomy
 from sca_analysis.standards import load_counties, load_facility_taxonomy, load_hsd_codes, load_standards, load_taxonomy
 from tests.folders import claim, listing, npi, open_tables, span, write_tables
 
@@ -184,8 +183,7 @@ def test_rows_are_those_of_a_brute_force(
     assert len(table) == len(expected), "all places are of one ZIP here"
 
 
-def test_what_is_written_reads_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(READERS, "ma-hsd", read_ma_hsd)
+def test_what_is_written_reads_back(tmp_path: Path) -> None:
     members = [span("M1", county_fips=KENNEBEC, **north(0)), span("M2", county_fips="23013", **north(-5))]
     rows = [
         listing(1, provider_name="Ann Á. Nguyen, MD", **north(1)),

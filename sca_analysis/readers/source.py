@@ -83,10 +83,11 @@ class Source(Entry):
 
 @dataclass(frozen=True)
 class Malformed:
-    """A record that is no row at all: its place in the file and why."""
+    """A record that is no row at all: its place in the file and why; or the first of several that are alike."""
 
     row: int
     reason: str
+    rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ class Raw:
     rows to keep, with ``selector`` naming the column. ``malformed`` is called after the
     relation was read. ``first_row`` is the row number of the first record. Where rows are not
     counted one by one, ``place`` is SQL for the place of each in the file: the number of its
-    segment, resource or line, as in ``Malformed.row``.
+    segment, resource or line, as in ``Malformed.row``. Where a row is made of several records of the
+    file, such as a rate of many prices, ``stands_for`` is SQL for how many. ``reference`` is SQL
+    for the provider's own number of a claim line, by which a remittance names it. ``source`` is the entry as the
+    reader filled it in, where a format knows rules and dates of its own.
     """
 
     path: Path
@@ -109,6 +113,9 @@ class Raw:
     selector: str = ""
     first_row: int = 2
     place: str = ""
+    stands_for: str = ""
+    reference: str = ""
+    source: Source | None = None
     malformed: Callable[[], Sequence[Malformed]] = field(default=lambda: ())
 
 

@@ -1,6 +1,6 @@
 """The gap table against BallTree and a loop over members: `uv run python tests/benchmarks/bench_gaps.py`.
 
-One million members at the ZIP codes of the country and 100,000 providers of 29 specialties unless two numbers say otherwise. Each
+One million members at ZIP codes and 100,000 providers of 29 specialties unless two numbers say otherwise. Each
 contestant runs in a process of its own, so that its peak memory is its own; the shares of members within the
 standard's distance, by county and specialty, are compared before any time is printed.
 """
@@ -115,9 +115,7 @@ if __name__ == "__main__":
         apart = [c for c, share in result["cells"].items() if abs(share - ours["cells"][c]) > 1e-12]
         if apart:
             raise SystemExit(f"{name} disagrees with the gap table in {len(apart)} of {len(result['cells'])} cells")
-    print(
-        f"{sizes[0]:,} members, {sizes[1]:,} providers, {len(ours['cells']):,} cells; shares within equal in all compared"
-    )
+    print(f"{sizes[0]:,} members, {sizes[1]:,} providers, {len(ours['cells']):,} cells; shares equal in all compared")
     for name, result in results.items():
         note = f" (scaled from {len(result['cells']):,} cells)" if name.startswith("loop") else ""
         print(
