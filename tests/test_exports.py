@@ -155,10 +155,26 @@ def test_files_of_one_name_in_two_folders(tmp_path):
     assert exports.files["accepted"].tolist() == [1, 1, 1]
 
 
+def test_time_and_distance_below_zero_are_set_aside(tmp_path):
+    times = "origin,destination,minutes\n04330,04101,-0.5\n04330,04102,0\n"
+    standards = "specialty,county_type,max_miles,max_minutes,required_share\nUrology,Rural,-1,5,0.9\n"
+    exports = Exports.open(write(tmp_path, travel_times=times, standards=standards))
+    assert exports.set_aside["reason"].tolist() == ["negative_number:max_miles", "negative_number:minutes"]
+    assert exports.frame("travel_times")["minutes"].tolist() == [0]
+
+
 def test_without_exports_yaml(tmp_path):
     exports = account(Exports.open(str(write(tmp_path, fees="procedure_code,usual_charge\n90837,200\n"))))
     assert exports.files["path"].tolist() == ["claims.csv", "directory.csv", "fees.csv"]
-    assert exports.missing == ("members", "benefits", "agreements", "standards", "counties")
+    assert exports.missing == (
+        "members",
+        "benefits",
+        "agreements",
+        "standards",
+        "counties",
+        "providers",
+        "travel_times",
+    )
     assert exports.plan.name == "Plan"
     assert [p.name for p in exports.paths] == ["claims.csv", "directory.csv", "fees.csv"]
 

@@ -41,7 +41,8 @@ def test_report_is_complete(report: Path) -> None:
     assert {p.name for p in report.iterdir()} == FILES
     tables = {p.stem for p in (report / "tables").glob("*.csv")}
     assert tables == set(openpyxl.load_workbook(report / "tables.xlsx", read_only=True).sheetnames)
-    assert tables == {"gaps", "courses", "specialties", "ranges", "spend", "files", "findings"}
+    beside = {"compliance", "gaps_by_demand", "evidence", "listing_findings", "parity"}
+    assert tables == {"gaps", "courses", "specialties", "ranges", "spend", "files", "findings"} | beside
     assert [p.name for p in report.parent.iterdir()] == ["2026-06"], "nothing else is left behind"
 
 
@@ -168,7 +169,7 @@ def test_page_opens_offline_with_every_chart_drawn(report: Path, browser: Browse
     page.goto((report / "report.html").as_uri())
     page.wait_for_function("document.querySelectorAll('figure .plot-container .main-svg').length > 0")
     figures = page.locator("figure")
-    assert figures.count() == 5
+    assert figures.count() == 9
     for i in range(figures.count()):
         figure = figures.nth(i)
         assert figure.locator(".main-svg").count() >= 1, "a chart is not drawn"
