@@ -179,7 +179,7 @@ def test_page_opens_offline_with_every_chart_drawn(report: Path, browser: Browse
         title = figure.locator(".gtitle").first.text_content() or ""
         assert title.replace(" ", "")[:25] == label.replace(" ", "")[:25]
     assert page.locator("h2").all_text_contents()[0].startswith("Summary")
-    assert page.locator("table").count() == 6
+    assert page.locator("table").count() == 7
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     assert (problems, asked) == ([], [])
     context.close()
