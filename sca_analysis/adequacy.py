@@ -25,7 +25,7 @@ from sca_analysis import (
     servicing,
 )
 from sca_analysis.errors import ParameterError
-from sca_analysis.exports import Exports, read_table
+from sca_analysis.exports import Exports, read_table, to_pandas
 from sca_analysis.gaps import Gaps, tabulate
 from sca_analysis.network import Criteria, Network, choose_criteria, read_network
 from sca_analysis.reach import list_places
@@ -148,7 +148,7 @@ class Adequacy:
                 f"{gaps.pairs_estimated:,} of {gaps.pairs:,} pairs of home and provider have no driving time given: "
                 "theirs is estimated."
             )
-        unknown = unknown_codes(self.exports.frame("directory")["taxonomy_code"])
+        unknown = unknown_codes(to_pandas(self.exports.table("directory").select("taxonomy_code"))["taxonomy_code"])
         if len(unknown):
             codes = ", ".join(f"{r.taxonomy_code} ({r.rows})" for r in unknown.head(10).itertuples())
             notes.append(f"Taxonomy codes of the directory that NUCC does not have, with their rows: {codes}.")
@@ -224,7 +224,7 @@ def measure_adequacy(
         Specialties or facility types.
 
     """
-    network = read_network(exports, as_of, criteria or choose_criteria(exports, kind=kind), kind=kind)
+    network = read_network(exports, as_of, criteria, kind=kind)
     if drive_times:
         network = network.driven(find_drive_times(network, drive_times))
     return Adequacy(exports, network, tabulate(network), kind)

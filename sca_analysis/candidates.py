@@ -10,9 +10,9 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from sca_analysis.claims import in_span, service_lines, window
+from sca_analysis.claims import in_span, visit_lines, window
 from sca_analysis.exports import Exports, to_pandas
-from sca_analysis.network import covered_members, locate, seen_providers
+from sca_analysis.network import covered_members, judge_panels, locate, seen_providers
 from sca_analysis.standards import Kind, specialty_of
 
 CLAIMS, OTHER_NETWORK, OTHER_DAY, REGISTRY = SOURCES = (
@@ -144,9 +144,7 @@ def _read_directory(exports: Exports, as_of: date, kind: Kind) -> pd.DataFrame:
         .sort("npi", "taxonomy_code", "network_id", "location_id", "zip", "effective_date")
     )
     rows["specialty"] = specialty_of(rows["taxonomy_code"], kind)
-    panel = rows.pop("accepting_new_patients")
-    rows["is_closed"] = panel.eq(False).fillna(False).astype(bool)
-    rows["is_unknown"] = panel.isna()
+    rows = judge_panels(rows)
     rows["telehealth"] = rows["telehealth"].fillna(False).astype(bool)
     day = pd.Timestamp(as_of)
     ended = (day - rows["termination_date"]).where(rows["termination_date"] < day)
@@ -158,8 +156,8 @@ def _read_claims(exports: Exports, as_of: date, kind: Kind) -> pd.DataFrame:
     """Return npi, specialty, taxonomy_code, visits and patients OON in the twelve months."""
     first, last = window(as_of)
     visits = (
-        service_lines(exports, first, last)
-        .filter(nw.col("is_out_of_network"), nw.col("claim_status") != "reversed")
+        visit_lines(exports, first, last)
+        .filter(nw.col("is_out_of_network"))
         .group_by("member_id", "provider_npi", "service_date")
         .agg(taxonomy_code=nw.col("taxonomy_code").max())
     )

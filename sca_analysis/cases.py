@@ -16,7 +16,7 @@ import pandas as pd
 
 from sca_analysis import costs
 from sca_analysis.amounts import MONEY, cents, money
-from sca_analysis.claims import in_span, service_lines, window
+from sca_analysis.claims import in_span, visit_lines, window
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
 from sca_analysis.medicare import percent_of_medicare
@@ -218,7 +218,7 @@ def _begin_history(approved: pd.DataFrame, first: date) -> date:
 
 def _oon_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
     """Return the OON claim lines of a period without reversed ones, denied ones included."""
-    return service_lines(exports, first, last).filter(nw.col("is_out_of_network"), nw.col("claim_status") != "reversed")
+    return visit_lines(exports, first, last).filter(nw.col("is_out_of_network"))
 
 
 def _find_visits(exports: Exports, approved: pd.DataFrame, first: date, last: date) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sca_analysis.candidates import listed_for_all
 from sca_analysis.network import Network
 from sca_analysis.reach import County, Flags, Line, Listing, Pairs, find_pairs, group_homes, list_rows
 
@@ -66,7 +67,7 @@ def cells(network: Network, candidates: pd.DataFrame, wanted: Iterable[tuple[str
     listings = list_rows(joined, specialties)
     npis, zips = (joined.rows[c].to_numpy(dtype=object) for c in ("npi", "zip"))
     for county in group_homes(joined):
-        contracted = _contracted(network, list(county.homes))
+        contracted = sorted(listed_for_all(network.rows, list(county.homes)))
         for line in county.lines:
             if (county.fips, line["specialty"]) not in keys:
                 continue
@@ -77,13 +78,3 @@ def cells(network: Network, candidates: pd.DataFrame, wanted: Iterable[tuple[str
             kept = (is_own | is_new)[pairs.row]
             pairs = pairs._replace(home=pairs.home[kept], row=pairs.row[kept], miles=pairs.miles[kept])
             yield Cell(county, line, listing, pairs, is_own, is_new, theirs, zips[listing.rows])
-
-
-def _contracted(network: Network, networks: list[str | None]) -> list[str]:
-    """Return the providers with an active row, of whatever specialty, for each of some networks."""
-    theirs = network.rows["network_id"]
-    found = set(network.rows["npi"])
-    for network_id in networks:
-        if network_id is not None:
-            found &= set(network.rows.loc[theirs.isna() | (theirs == network_id), "npi"])
-    return sorted(found)

@@ -114,6 +114,11 @@ def service_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any
     )
 
 
+def visit_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
+    """Return the lines of `service_lines` without reversed ones, denied ones included: those that were visits."""
+    return service_lines(exports, first, last).filter(nw.col("claim_status") != "reversed")
+
+
 def count_lines(exports: Exports, first: date, last: date) -> pd.DataFrame:
     """Return lines and distinct members by claim_status and is_out_of_network in a period."""
     return to_pandas(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sca_analysis.errors import ParameterError
-from sca_analysis.exports import Exports, to_pandas
+from sca_analysis.exports import Exports
 from sca_analysis.network import Network
 from sca_analysis.reach import find_pairs, group_homes, list_rows
 from sca_analysis.standards import Kind, load_counties, load_hsd_codes
@@ -136,7 +136,7 @@ def _table(exports: Exports, network: Network, kind: Kind) -> pd.DataFrame:
             "specialty": found["specialty"],
             "npi": found["npi"],
             "zip": found["zip"],
-            "provider_name": found["npi"].map(_names(exports)),
+            "provider_name": found["npi"].map(network.names),
         }
     )
     columns = ["county", "code", "npi", "zip"]
@@ -152,12 +152,6 @@ def _in_range(network: Network) -> Iterator[tuple[str, str, pd.Index]]:
             rows = find_pairs(county, listing, line, network.drive_times).row
             if len(rows):
                 yield county.fips, line["specialty"], pd.Index(listing.rows[rows]).unique()
-
-
-def _names(exports: Exports) -> pd.Series:
-    """Return one name for each NPI, though the directory may spell it in several ways: the first in the alphabet."""
-    names = to_pandas(exports.table("directory").select("npi", "provider_name"))
-    return names.groupby("npi")["provider_name"].min()
 
 
 def _primary_care_code(taxonomy_code: object) -> str:

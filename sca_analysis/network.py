@@ -293,10 +293,14 @@ def active_rows(exports: Exports, as_of: date, kind: Kind = "provider") -> pd.Da
         .sort(*alike)
     )
     rows["specialty"] = specialty_of(rows["taxonomy_code"], kind)
-    panel = rows.pop("accepting_new_patients")
-    rows["is_closed"] = panel.eq(False).fillna(False).astype(bool)
-    rows["is_unknown"] = panel.isna()
-    return locate(rows.assign(county_fips=pd.NA))
+    return locate(judge_panels(rows).assign(county_fips=pd.NA))
+
+
+def judge_panels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return directory rows with is_closed and is_unknown, as in `active_rows`, for accepting_new_patients."""
+    panel = rows["accepting_new_patients"]
+    is_closed = panel.eq(False).fillna(False).astype(bool)
+    return rows.drop(columns="accepting_new_patients").assign(is_closed=is_closed, is_unknown=panel.isna())
 
 
 def provider_names(exports: Exports) -> pd.Series:

@@ -119,26 +119,6 @@ def nearest_miles(places: Floats, targets: Floats | cKDTree) -> Floats:
     return great_circle_miles(places, np.asarray(tree.data)[nearest])
 
 
-def within_miles(places: Floats, targets: Floats | cKDTree, max_miles: float) -> Mask:
-    """Tell for each target whether it lies within ``max_miles`` (inclusive) of at least one place.
-
-    A tree over ``targets`` pays where the places of many counties ask in turn: only targets in
-    the circle around all places of a county are compared with them one by one.
-    """
-    tree = targets if isinstance(targets, cKDTree) else cKDTree(targets)
-    within = np.zeros(tree.n, dtype=np.bool_)
-    if tree.n == 0 or len(places) == 0:
-        return within
-    centre = places.mean(axis=0)
-    reach = float(np.linalg.norm(places - centre, axis=1).max())
-    # A chord is shorter than its arc, so this circle is never too small; the surplus covers rounding.
-    radius = (reach + max_miles / EARTH_RADIUS_MILES) * (1 + 1e-9) + 1e-12
-    candidates = np.asarray(tree.query_ball_point(centre, radius), dtype=np.intp)
-    near = np.asarray(tree.data)[candidates]
-    within[candidates] = nearest_miles(near, places) <= max_miles
-    return within
-
-
 def pairs_within(
     places: Floats, targets: Floats | cKDTree, max_miles: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sca_analysis import costs
 from sca_analysis.amounts import money
 from sca_analysis.casefile import Case, read_case
-from sca_analysis.claims import service_lines, window
+from sca_analysis.claims import visit_lines, window
 from sca_analysis.errors import CaseError
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.medicare import percent_of_medicare
@@ -172,10 +172,9 @@ def find_references(exports: Exports, as_of: date, procedure_code: str) -> Refer
     fees = exports.frame("fees")
     fees = fees[(fees["procedure_code"] == procedure_code) & fees["locality"].isna()]
     lines = to_pandas(
-        service_lines(exports, *window(as_of))
+        visit_lines(exports, *window(as_of))
         .filter(
             nw.col("procedure_code") == procedure_code,
-            nw.col("claim_status") != "reversed",
             nw.col("units") > 0,
             nw.col("billed_amount") > 0,
         )

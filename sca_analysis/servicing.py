@@ -15,7 +15,7 @@ import pandas as pd
 from sca_analysis import places
 from sca_analysis.candidates import name_specialties
 from sca_analysis.cells import cells
-from sca_analysis.claims import service_lines, window
+from sca_analysis.claims import visit_lines, window
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import decide, required_of
@@ -82,8 +82,7 @@ def find_care(exports: Exports, as_of: date, kind: Kind = "provider") -> pd.Data
     """
     first, last = window(as_of)
     visits = (
-        service_lines(exports, first, last)
-        .filter(nw.col("claim_status") != "reversed")
+        visit_lines(exports, first, last)
         .group_by("member_id", "provider_npi", "service_date")
         .agg(taxonomy_code=nw.col("taxonomy_code").max(), is_out_of_network=nw.col("is_out_of_network").any())
     )

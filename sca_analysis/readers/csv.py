@@ -25,6 +25,7 @@ from charset_normalizer import from_bytes
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.lines import copy_in_order, find_blank, in_order
 from sca_analysis.readers.source import (
+    BOMS,
     Join,
     Malformed,
     Raw,
@@ -42,13 +43,6 @@ DELIMITERS = (",", "|", "\t", ";")
 #: Longest record that is read; a longer one is set aside. [bytes]
 MAX_RECORD = 4 * 1024 * 1024
 _HEAD = 1024 * 1024  # bytes looked at to find out encoding, line ends and delimiter
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _REASONS = {
     "MISSING COLUMNS": "too_few_fields",
     "TOO MANY COLUMNS": "too_many_fields",
@@ -366,7 +360,7 @@ def _known(encoding: str, path: Path) -> str:
 
 
 def _find_encoding(head: bytes) -> str:
-    for bom, encoding in _BOMS:
+    for bom, encoding in BOMS:
         if head.startswith(bom):
             return encoding
     if head[1::2].count(0) > len(head) // 4:

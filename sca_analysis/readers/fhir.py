@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sca_analysis.errors import ExportError
+from sca_analysis.readers.source import BOMS
 
 Json = dict[str, Any]
 
@@ -33,13 +34,6 @@ MAX_RESOURCE = 16 * 1024 * 1024
 MAX_RATIO = 200
 FREE_SIZE = 64 * 1024 * 1024  # [bytes]
 _BLOCK = 1024 * 1024
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 _ENTRY = re.compile(r'\{\s*"(?:fullUrl|resource|search)"\s*:')  # how an entry of a Bundle begins
 _ELEMENT = re.compile(r'(,\s*)\{\s*"resourceType"\s*:')  # how the next element of an array does
@@ -119,7 +113,7 @@ def types_in(head: bytes) -> set[str]:
             head = zlib.decompressobj(31).decompress(head, _BLOCK)
         except zlib.error:
             return set()
-    encoding = next((e for bom, e in _BOMS if head.startswith(bom)), "utf-8")
+    encoding = next((e for bom, e in BOMS if head.startswith(bom)), "utf-8")
     shown = head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     return set(re.findall(r'"resourceType"\s*:\s*"(\w+)"', shown)) if shown.startswith(("{", "[")) else set()
 
@@ -174,7 +168,7 @@ def _decode(path: Path) -> Iterator[str]:
                         "unpack and check it."
                     )
                 if decoder is None:
-                    encoding = next((e for bom, e in _BOMS if block.startswith(bom)), "utf-8")
+                    encoding = next((e for bom, e in BOMS if block.startswith(bom)), "utf-8")
                     errors = "surrogateescape" if encoding == "utf-8" else "replace"
                     decoder = codecs.getincrementaldecoder(encoding)(errors=errors)
                 if shown := decoder.decode(block):

@@ -46,11 +46,12 @@ from sca_analysis.readers.fhir_references import (
     key_of,
     nodes,
     npi_of,
+    raw_of,
     refuse_options,
     text,
     write_rows,
 )
-from sca_analysis.readers.source import Malformed, Raw, Source, map_columns, map_selection, name, quote
+from sca_analysis.readers.source import Malformed, Raw, Source, name, quote
 from sca_analysis.tables import CLAIMS, Table
 
 _CLAIM = "ExplanationOfBenefit"
@@ -115,19 +116,8 @@ def read_claims(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source
     scan = f"read_parquet({quote(str(rows))})"
     [(referring,)] = con.execute(f"SELECT count(*) FROM {scan} WHERE resource_type = {quote(_CLAIM)}").fetchall()
     looked_up = index(con, siblings(path, source.path) if referring else [], _REFERRED, work)
-    header = [*CLAIMS.names, *OWN]
-    selected, selector = map_selection(source, header, path.name)
-    return Raw(
-        path=path,
-        format="fhir-eob",
-        relation=f"({_join(scan, looked_up)})",
-        columns=map_columns(table, source, header, path.name),
-        selected=f"resource_type = {quote(_CLAIM)} AND ({selected})",
-        selector=", ".join(s for s in ("resource_type", selector) if s),
-        first_row=1,
-        place="place",
-        malformed=lambda: malformed,
-    )
+    is_row = f"resource_type = {quote(_CLAIM)}"
+    return raw_of(path, table, source, "fhir-eob", f"({_join(scan, looked_up)})", is_row, OWN, malformed)
 
 
 def recognise(head: bytes, name: str) -> bool:

@@ -42,11 +42,12 @@ from sca_analysis.readers.fhir_references import (
     name_of,
     nodes,
     npi_of,
+    raw_of,
     refuse_options,
     text,
     write_rows,
 )
-from sca_analysis.readers.source import Malformed, Raw, Source, map_columns, map_selection, name, quote
+from sca_analysis.readers.source import Malformed, Raw, Source, name, quote
 from sca_analysis.tables import DIRECTORY, Table
 
 _LISTING = ("PractitionerRole", "OrganizationAffiliation")
@@ -90,19 +91,8 @@ def read_directory(con: duckdb.DuckDBPyConnection, path: Path, table: Table, sou
     listed = f"read_parquet([{', '.join(results)}])"
     broken = con.execute(f"SELECT place, reason FROM {listed} WHERE reason IS NOT NULL").fetchall()
     malformed += [Malformed(place, reason) for place, reason in broken]
-    header = [*DIRECTORY.names, *OWN]
-    selected, selector = map_selection(source, header, path.name)
-    return Raw(
-        path=path,
-        format="fhir-plan-net",
-        relation=f"(SELECT * FROM {listed} WHERE reason IS NULL)",
-        columns=map_columns(table, source, header, path.name),
-        selected=f"{listing} AND ({selected})",
-        selector=", ".join(s for s in ("resource_type", selector) if s),
-        first_row=1,
-        place="place",
-        malformed=lambda: malformed,
-    )
+    good = f"(SELECT * FROM {listed} WHERE reason IS NULL)"
+    return raw_of(path, table, source, "fhir-plan-net", good, listing, OWN, malformed)
 
 
 def recognise(head: bytes, name: str) -> bool:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.fhir import Found, Json, read_resources
-from sca_analysis.readers.source import Source, quote
+from sca_analysis.readers.source import Malformed, Raw, Source, map_columns, map_selection, quote
 from sca_analysis.tables import Table
 
 NUCC = "nucc.org/provider-taxonomy"
@@ -256,6 +256,32 @@ def _member_number(patient: Json) -> str:
         if any(code == "MB" for _, code in codings(one.get("type"))):
             return text(one, "value").strip()
     return ""
+
+
+def raw_of(
+    path: Path,
+    table: Table,
+    source: Source,
+    chosen: str,
+    relation: str,
+    is_row: str,
+    own: Sequence[str],
+    malformed: list[Malformed],
+) -> Raw:
+    """Return the rows of a file as ``check`` takes them: those of which ``is_row`` (SQL) is false are not selected."""
+    header = [*table.names, *own]
+    selected, selector = map_selection(source, header, path.name)
+    return Raw(
+        path=path,
+        format=chosen,
+        relation=relation,
+        columns=map_columns(table, source, header, path.name),
+        selected=f"{is_row} AND ({selected})",
+        selector=", ".join(s for s in ("resource_type", selector) if s),
+        first_row=1,
+        place="place",
+        malformed=lambda: malformed,
+    )
 
 
 def refuse_options(table: Table, meant: Table, source: Source, chosen: str) -> None:

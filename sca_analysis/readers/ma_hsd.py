@@ -111,9 +111,4 @@ LAYOUTS = (
 )
 
 read_ma_hsd = partial(read_preset, format_name="ma-hsd", layouts=LAYOUTS)
-
-
-def recognise_ma_hsd(head: bytes, name: str) -> bool:
-    """Tell an HSD table by its header line."""
-    del name
-    return recognise(head, LAYOUTS)
+recognise_ma_hsd = partial(recognise, layouts=LAYOUTS)

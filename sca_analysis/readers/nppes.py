@@ -66,9 +66,4 @@ LAYOUTS = (
 )
 
 read_nppes = partial(read_preset, format_name="nppes", layouts=LAYOUTS)
-
-
-def recognise_nppes(head: bytes, name: str) -> bool:
-    """Tell the dissemination file by its header line."""
-    del name
-    return recognise(head, LAYOUTS)
+recognise_nppes = partial(recognise, layouts=LAYOUTS)

@@ -113,21 +113,8 @@ BENEFICIARY = (
 read_carrier = partial(read_preset, format_name="rif-carrier", layouts=CARRIER)
 read_outpatient = partial(read_preset, format_name="rif-outpatient", layouts=OUTPATIENT)
 read_beneficiary = partial(read_preset, format_name="rif-beneficiary", layouts=BENEFICIARY)
+recognise_carrier = partial(recognise, layouts=CARRIER)
 
+recognise_outpatient = partial(recognise, layouts=OUTPATIENT)
 
-def recognise_carrier(head: bytes, name: str) -> bool:
-    """Tell a file of carrier (or DME) claims by its header line."""
-    del name
-    return recognise(head, CARRIER)
-
-
-def recognise_outpatient(head: bytes, name: str) -> bool:
-    """Tell a file of revenue centre lines by its header line."""
-    del name
-    return recognise(head, OUTPATIENT)
-
-
-def recognise_beneficiary(head: bytes, name: str) -> bool:
-    """Tell a file of beneficiaries by its header line."""
-    del name
-    return recognise(head, BENEFICIARY)
+recognise_beneficiary = partial(recognise, layouts=BENEFICIARY)

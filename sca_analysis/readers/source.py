@@ -4,6 +4,7 @@ Every reader maps its format onto the canonical columns of a table as text; ``ch
 the text its types. So a rule is written once, whatever the format.
 """
 
+import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,15 @@ class Entry(BaseModel):
             return {k: v for k, v in given.items() if v not in ("", "null", "~", None) or (k, v) == ("delimiter", "~")}
         return given
 
+
+#: Byte-order marks and the encodings that they tell; UTF-32 before UTF-16, whose mark begins its own.
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 #: At least one text.
 Names = Annotated[list[str], Field(min_length=1)]

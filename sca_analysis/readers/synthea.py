@@ -148,9 +148,4 @@ LAYOUTS = (
 )
 
 read_synthea = partial(read_preset, format_name="synthea", layouts=LAYOUTS)
-
-
-def recognise_synthea(head: bytes, name: str) -> bool:
-    """Tell a file of Synthea by its header line."""
-    del name
-    return recognise(head, LAYOUTS)
+recognise_synthea = partial(recognise, layouts=LAYOUTS)

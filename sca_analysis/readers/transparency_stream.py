@@ -26,18 +26,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from sca_analysis.errors import ExportError
+from sca_analysis.readers.source import BOMS
 
 #: Longest value that is sure to be taken into memory; one of more than twice that never is. [characters]
 MAX_VALUE = 8 * 1024 * 1024
 GZIP, ZIP, SEVEN_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c"
 _BLOCK = 1024 * 1024
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MARK = re.compile(r'[{}\[\]"]')
 _STRING_END = re.compile(r'(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -289,7 +283,7 @@ def _decode(file: IO[bytes]) -> Iterator[str]:
     decoder: codecs.IncrementalDecoder | None = None
     for block in _blocks(file):
         if decoder is None:
-            encoding = next((e for bom, e in _BOMS if block.startswith(bom)), "utf-8")
+            encoding = next((e for bom, e in BOMS if block.startswith(bom)), "utf-8")
             decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         if text := decoder.decode(block):
             yield text

@@ -66,15 +66,6 @@ ELIGIBILITY = (
 
 read_medical_claim = partial(read_preset, format_name="tuva-medical-claim", layouts=MEDICAL_CLAIM)
 read_eligibility = partial(read_preset, format_name="tuva-eligibility", layouts=ELIGIBILITY)
+recognise_medical_claim = partial(recognise, layouts=MEDICAL_CLAIM)
 
-
-def recognise_medical_claim(head: bytes, name: str) -> bool:
-    """Tell Tuva's medical claims by their header line."""
-    del name
-    return recognise(head, MEDICAL_CLAIM)
-
-
-def recognise_eligibility(head: bytes, name: str) -> bool:
-    """Tell Tuva's eligibility by its header line."""
-    del name
-    return recognise(head, ELIGIBILITY)
+recognise_eligibility = partial(recognise, layouts=ELIGIBILITY)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sca_analysis.errors import ExportError
-from sca_analysis.readers.source import Malformed
+from sca_analysis.readers.source import BOMS, Malformed
 
 #: Longest segment that is read; a longer one is set aside. [characters]
 MAX_SEGMENT = 1024 * 1024
@@ -33,13 +33,6 @@ _HEAD = 64 * 1024  # bytes in which the first ISA must begin
 _ISA_MOST = 400  # characters of an ISA segment, 106 by the standard, with room for odd padding and line ends
 _GZIP = b"\x1f\x8b"
 _BLANK = " \t\r\n\x00\x1a\ufeff"
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _LEVELS = {"ISA": 0, "IEA": 0, "GS": 1, "GE": 1, "ST": 2, "SE": 2}
 _OPENING = ("ISA", "GS", "ST")
 #: Numbers of the health care transactions, ST01. [ASC X12N]
@@ -211,7 +204,7 @@ def _bytes(raw: BinaryIO, where: str) -> Iterator[bytes]:
 
 def encoding_of(data: bytes) -> str:
     """Return the encoding of X12 that begins with ``data``: by its mark, by the zeros in ISA, else UTF-8."""
-    for mark, encoding in _BOMS:
+    for mark, encoding in BOMS:
         if data.startswith(mark):
             return encoding
     wide = data[:_HEAD].find(b"I\0S\0A")
