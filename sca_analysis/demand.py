@@ -45,7 +45,7 @@ def measure_demand(exports: Exports, as_of: date) -> pd.DataFrame:
     Notes
     -----
     A visit is a member with a provider on a day; reversed lines are left out and denied ones kept,
-    as in ``cases.cost_courses``. It is OON where one of its lines is, and its specialty is that of
+    as in ``courses.cost_courses``. It is OON where one of its lines is, and its specialty is that of
     the last in order of the taxonomy codes of its lines. A member counts for one county, the home
     at the last visit of the twelve months, also with visits from an earlier home. Members
     without a known home are in rows with a blank county, so that visits and money add up.

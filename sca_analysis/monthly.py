@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from sca_analysis.adequacy import Adequacy, measure_adequacy
-from sca_analysis.cases import cost_courses, range_specialties, summarize_specialties
 from sca_analysis.claims import monthly_spend, window
 from sca_analysis.compliance import count_met
+from sca_analysis.courses import cost_courses, range_specialties, summarize_specialties
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
 from sca_analysis.gaps import Gaps
@@ -42,7 +42,7 @@ class Month:
     courses : DataFrame
         Columns of ``tables.COURSES``.
     ranges : DataFrame
-        As ``cases.range_specialties``.
+        As ``courses.range_specialties``.
     spend : DataFrame
         As ``claims.monthly_spend``, over the twelve months.
 

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest
 from scipy.stats.contingency import relative_risk
 
-from sca_analysis.cases import cost_courses
+from sca_analysis.courses import cost_courses
 from sca_analysis.demand import RANKING, count_without_county, describe_demand, measure_demand, rank_gaps
 from sca_analysis.parity import (
     BENEFITS,

@@ -30,7 +30,7 @@ FLOORS = [
     {"network", "casefile"},
     {"reach", "candidates", "demand"},
     {"gaps", "cells", "listings", "parity", "hsd"},
-    {"compliance", "remedies", "servicing", "exception_file", "cases", "quotes"},
+    {"compliance", "remedies", "servicing", "exception_file", "courses", "quotes"},
     {"adequacy", "charts"},
     {"monthly", "maps", "network_charts", "display", "scenarios"},
     {"report", "sample"},

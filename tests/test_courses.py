@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sca_analysis.cases import Collection, cost_courses, summarize_specialties
 from sca_analysis.costs import ARRANGEMENTS
+from sca_analysis.courses import Collection, cost_courses, summarize_specialties
 from sca_analysis.errors import CaseError
 from sca_analysis.gaps import find_gaps
 from sca_analysis.quotes import quote, read_case
