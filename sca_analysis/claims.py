@@ -24,6 +24,11 @@ def window(as_of: date, months: int = 12) -> tuple[date, date]:
     return (before + pd.Timedelta(days=1)).date(), as_of
 
 
+def as_days(dates: pd.Series) -> pd.Series:
+    """Return dates as timestamps of one resolution, which pandas asks for where it compares or joins them."""
+    return pd.to_datetime(dates).astype("datetime64[us]")
+
+
 def in_span(day: nw.Expr, first: str, last: str) -> nw.Expr:
     """Return whether a day lies in a span of dates, both ends included, a blank end being open."""
     opened = nw.col(first).is_null() | (nw.col(first) <= day)

@@ -7,7 +7,7 @@ command imports what it needs, so that none waits for the libraries of another.
 import json
 import sys
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from sca_analysis.errors import ParameterError, SCAError
 from sca_analysis.exports import Exports
 from sca_analysis.standards import Kind
-from sca_analysis.tables import CHANGES, GAPS, Table
+from sca_analysis.tables import CASES, CHANGES, EVIDENCE, GAPS, SEARCHED, Table
 from sca_analysis.tables import Kind as ColumnKind
 
 data_option = click.option(
@@ -197,6 +197,66 @@ def _split(npis: str | None) -> list[str]:
 
 
 @main.command()
+@data_option
+@as_of_option
+@click.option("--standards", metavar="NAME|FILE", help="Whose distance is searched: as of `sca gaps`.")
+@click.option(
+    "--collected",
+    metavar="SHARE",
+    default="1",
+    show_default=True,
+    help="Share of balance bills that providers collect (0 to 1).",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder that gets the tables, member ids in them: for internal use."
+)
+@json_option
+def cases(
+    data: Path, as_of: str | None, standards: str | None, collected: str, out: Path | None, as_json: bool
+) -> None:
+    """List the candidates for an SCA with their grounds, evidence, costs and range of rates, by rank."""
+    from sca_analysis.cases import RANKING, list_cases
+    from sca_analysis.courses import Collection
+    from sca_analysis.gaps import find_gaps
+    from sca_analysis.network import choose_criteria
+
+    exports = Exports.open(data)
+    day = _parse_date(as_of) if as_of else exports.last_day
+    criteria = choose_criteria(exports, standards)
+    collection = Collection(balance_bill=_parse_share(collected))
+    found = list_cases(exports, day, find_gaps(exports, day, criteria), criteria, collection)
+    for note in found.notes:
+        click.echo(note, err=True)
+    if out:
+        from sca_analysis.report import save_tables
+
+        tables = {"cases": found.table, "evidence": found.evidence, "searched": found.searched}
+        save_tables(tables, out)
+        click.echo(f"{out}: {len(tables)} tables with member ids in them, for internal use.", err=True)
+    if as_json:
+        evidence = _by_case(_records(found.evidence, EVIDENCE))
+        searched = _by_case(_records(found.searched, SEARCHED))
+        rows = _records(found.table, CASES)
+        _print_json(
+            [r | {"evidence": evidence.get(r["case_id"], []), "searched": searched.get(r["case_id"], [])} for r in rows]
+        )
+        return
+    click.echo(f"{len(found.table)} cases as of {day} ({criteria.name}). {RANKING}\n")
+    columns = ["rank", "case_id", "specialty", "county_fips", "state", "grounds", "visits", "at_stake", "rate_low"]
+    shown = found.table[[*columns, "rate_high", "is_complete"]].assign(grounds=found.table["grounds"].replace("", "-"))
+    if len(shown):
+        click.echo(shown.to_string(index=False, justify="left", na_rep=""))
+
+
+def _by_case(records: list[dict[Any, Any]]) -> dict[str, list[dict[Any, Any]]]:
+    """Return records by case_id, which each of them loses."""
+    found: dict[str, list[dict[Any, Any]]] = {}
+    for record in records:
+        found.setdefault(record.pop("case_id"), []).append(record)
+    return found
+
+
+@main.command()
 @click.argument("case", type=click.Path(path_type=Path))
 @json_option
 def quote(case: Path, as_json: bool) -> None:
@@ -229,6 +289,16 @@ def _parse_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise ParameterError(f"{text!r} is no date: write it as YYYY-MM-DD, for example 2026-06-30.") from error
+
+
+def _parse_share(text: str) -> Decimal:
+    try:
+        share = Decimal(text)
+    except InvalidOperation:
+        share = Decimal(-1)
+    if not (share.is_finite() and 0 <= share <= 1):
+        raise ParameterError(f"{text!r} is no share: write a number from 0 to 1, for example 0.5.")
+    return share
 
 
 def _records(frame: pd.DataFrame, table: Table) -> list[dict[Any, Any]]:

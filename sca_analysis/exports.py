@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import duckdb
 import narwhals as nw
@@ -36,12 +36,16 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 ENGINES = ("duckdb",)
 
 
+PlanKind = Literal["medicare-advantage", "marketplace", "medicaid", "employer"]
+
+
 class Plan(Entry):
     """The plan that the exports describe."""
 
     name: str = "Plan"
     network_id: str | None = None
     locality: str | None = None  # Medicare locality whose fees count as the plan's, such as NY-01
+    kind: PlanKind | None = None  # which rules apply to the plan: cited in request letters
     standard: str | None = None  # name of a packaged standard, or a file of one, as `sca gaps --standards`
 
 
@@ -68,6 +72,7 @@ class Config(Entry):
     counties: Sources = Field(default_factory=list)
     providers: Sources = Field(default_factory=list)
     travel_times: Sources = Field(default_factory=list)
+    entered: Sources = Field(default_factory=list)
 
     def sources(self) -> Iterator[tuple[Table, Source]]:
         """Yield each table with each of its sources, in the order in which they are read."""

@@ -259,8 +259,8 @@ def homes_on(exports: Exports, days: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows of ``days`` with zip, latitude, longitude and county_fips, by the coverage span
-        that began last up to the day or, where none had begun, by the first.
+        The rows of ``days`` with zip, latitude, longitude, county_fips and network_id, by the coverage
+        span that began last up to the day or, where none had begun, by the first.
 
     """
     members = days["member_id"].unique().tolist()
@@ -273,7 +273,8 @@ def homes_on(exports: Exports, days: pd.DataFrame) -> pd.DataFrame:
     mine = days.reset_index(names="number").merge(spans, on="member_id", how="left")
     has_begun = mine["effective_date"].isna() | (mine["effective_date"] <= mine["day"])
     best_first = pd.concat([mine[has_begun][::-1], mine[~has_begun]])
-    homes = best_first.drop_duplicates("number").set_index("number")[["zip", "latitude", "longitude", "county_fips"]]
+    homes = best_first.drop_duplicates("number").set_index("number")
+    homes = homes[["zip", "latitude", "longitude", "county_fips", "network_id"]]
     return days.join(locate(homes)[list(homes)])
 
 

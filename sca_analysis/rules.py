@@ -5,12 +5,12 @@ a cell, and ``<column>``, its value. ``check`` runs them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.source import Source, name, quote
-from sca_analysis.tables import Column, Kind, Table
+from sca_analysis.tables import ENTERED, FACTS, Column, Kind, Table
 
 SQL_TYPES: dict[Kind, str] = dict.fromkeys(Kind, "VARCHAR") | {
     Kind.DATE: "DATE",
@@ -49,6 +49,7 @@ MEANINGS = {
     "fips_shape": "not a county FIPS code of five digits",
     "negative_amount": "below zero, but no reversal",
     "negative_number": "below zero, where nothing can be",
+    "value_does_not_fit": "not in the form of the fact that it is entered for",
     "ends_before_start": "the last day lies before the first",
     "duplicate_row": "the same row again",
     "duplicate_key": "another row has the same key but other values; the first in file order counts",
@@ -341,6 +342,9 @@ def _row_rules(table: Table, present: set[str]) -> list[Rule]:
                 "warning",
             )
         )
+    if table is ENTERED and {"fact", "value"} <= present:
+        forms = [f"fact = {quote(fact.name)} AND ({_form_of(fact)}) IS NOT TRUE" for fact in FACTS]
+        rules.append(Rule("value_does_not_fit", "value", " OR ".join(f"({form})" for form in forms)))
     if "units" in present:
         rules.append(Rule("units_not_positive", "units", "units <= 0", "warning"))
     reversal = " AND claim_status IS DISTINCT FROM 'reversed'" if "claim_status" in present else ""
@@ -349,6 +353,18 @@ def _row_rules(table: Table, present: set[str]) -> list[Rule]:
         for c in table.columns
         if c.kind is Kind.MONEY and c.name in present
     ]
+
+
+def _form_of(fact: Column) -> str:
+    """SQL that is true where a fact is entered in its form: that of its kind, and no amount below zero."""
+    value = value_of(replace(fact, name="value"), None)
+    match fact.kind:
+        case Kind.MONEY | Kind.COUNT:
+            return f"({value}) >= 0"
+        case Kind.TAXONOMY:
+            return f"regexp_full_match({value}, '[0-9A-Z]{{9}}X')"
+        case _:
+            return f"({value}) IS NOT NULL"
 
 
 def _luhn_fails(value: str) -> str:

@@ -291,6 +291,40 @@ TRAVEL_TIMES = Table(
     ),
 )
 
+#: What a person may enter about a case, and in which form: what claims and directory cannot say. [S4, S6-S8 of
+#: the rules of single case agreements: setback and need are stated by a person, never inferred]
+FACTS = (
+    Column("setback", Kind.FLAG, "would starting over with a new provider set the patient back?"),
+    Column("setback_reason", Kind.TEXT, "why, in the clinician's words"),
+    Column("treatment_began", Kind.DATE, "first visit with the provider, where earlier claims are not in the exports"),
+    Column("sub_specialty", Kind.TAXONOMY, "NUCC code of the sub-specialty that the patient needs"),
+    Column("modality", Kind.TEXT, "method of treatment needed, such as EMDR"),
+    Column("language", Kind.TEXT, "language needed, as the directory writes it"),
+    Column("age_group", Kind.TEXT, "age group that the provider must be trained for"),
+    Column("income", Kind.MONEY, "income of the household a year", unit="USD"),
+    Column("rate_asked", Kind.MONEY, "session rate asked for", unit="USD"),
+    Column("sessions_wanted", Kind.COUNT, "sessions asked for", unit="visits"),
+    Column("place", Kind.TEXT, "where sessions are held: office or telehealth"),
+    Column("billing_commitment", Kind.FLAG, "has the provider committed to billing the insurer?"),
+    Column("license", Kind.TEXT, "licence of the provider, with its state"),
+    Column("tin", Kind.CODE, "tax identification number of the provider"),
+    Column("w9", Kind.FLAG, "is a W-9 of the provider at hand?"),
+)
+
+ENTERED = Table(
+    "entered",
+    "one fact about a case, as a person entered it",
+    ("case_id", "fact", "entered_on"),
+    (
+        Column("case_id", Kind.CODE, "case, as `sca cases` names it", required=True),
+        Column("fact", Kind.CODE, "which fact", required=True, allowed=tuple(fact.name for fact in FACTS)),
+        Column("value", Kind.TEXT, "what is so, in the form of the fact", required=True),
+        Column("entered_by", Kind.TEXT, "who says so", required=True),
+        Column("entered_on", Kind.DATE, "day on which it was entered; the latest counts", required=True, past=True),
+    ),
+    hazards=("Facts are believed as entered: who entered them, and when, stands beside each.",),
+)
+
 #: The tables an exports folder may hold, in the order in which they are read.
 EXPORTS: dict[str, Table] = {
     t.name: t
@@ -305,6 +339,7 @@ EXPORTS: dict[str, Table] = {
         COUNTIES,
         PROVIDERS,
         TRAVEL_TIMES,
+        ENTERED,
     )
 }
 
@@ -367,6 +402,96 @@ COURSES = Table(
         Column("not_costed", Kind.TEXT, "why there are no costs; blank = costed"),
     ),
     hazards=("One row is one patient: not for sharing outside the plan.",),
+)
+
+CASES = Table(
+    "cases",
+    "one case: a member and an OON provider seen in the 12 months to the as-of date, or asked for",
+    ("case_id",),
+    (
+        Column("rank", Kind.COUNT, "grounds shown first (gap, continuity, then their number), then money at stake"),
+        Column("case_id", Kind.CODE, "number of the latest request or, without one, drawn from member and provider"),
+        Column("member_id", Kind.CODE, "member; never in a report", identifies_member=True),
+        Column("provider_npi", Kind.NPI, "OON provider"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("county_fips", Kind.FIPS, "county of the member on asked_on"),
+        Column("network_id", Kind.CODE, "network of the member on asked_on"),
+        Column("state", Kind.CODE, "not_asked, pending, denied, withdrawn, agreed (not yet ended) or ended"),
+        Column("asked_on", Kind.DATE, "day of the latest request; the as-of date where none was made"),
+        Column("grounds", Kind.TEXT, "grounds shown, separated by ;"),
+        *(
+            Column(ground, Kind.CODE, f"{statement}: shown, in doubt, not shown, to be entered or not known")
+            for ground, statement in (
+                ("gap", "S1, no usable in-network provider"),
+                ("continuity", "S5, a change would end a treatment"),
+                ("affordability", "S4, no OON benefits or too dear"),
+                ("setback", "S6, starting over would set the patient back"),
+                ("individual_need", "S7, specialised treatment"),
+            )
+        ),
+        Column("to_enter", Kind.TEXT, "facts that a person has still to enter, separated by ;"),
+        Column("is_complete", Kind.FLAG, "a ground is shown, and the provider's papers (S8) are entered"),
+        Column("visits", Kind.COUNT, "days with a service in the 12 months", unit="visits"),
+        Column("first_visit_date", Kind.DATE, "first visit with the provider in these claims, whenever"),
+        Column("last_visit_date", Kind.DATE, "last one up to the as-of date"),
+        Column("visits_before", Kind.COUNT, "OON visits before asked_on, or so far (S3)", unit="visits"),
+        Column("billed_before", Kind.MONEY, "charges of those visits: the exposure (S3)", unit="USD"),
+        Column("searched", Kind.COUNT, "providers of the specialty listed in range on any terms", unit="providers"),
+        Column("usable", Kind.COUNT, "of those, usable for the member on asked_on", unit="providers"),
+        Column("usable_seen", Kind.COUNT, "of those, with a claim in the 12 months before", unit="providers"),
+        Column("nearest_usable_miles", Kind.NUMBER, "to the nearest of those in range; blank = none", unit="miles"),
+        Column("max_miles", Kind.NUMBER, "maximum distance of the standard", unit="miles"),
+        Column("billed", Kind.MONEY, "charges of the visits in the 12 months", unit="USD"),
+        *(c for c in COURSES.columns if c.name.startswith(("plan_paid", "member_total", "provider_net"))),
+        Column("at_stake", Kind.MONEY, "member's total OON less that under an SCA; blank = not costed", unit="USD"),
+        Column("procedure_code", Kind.CODE, "procedure that the rates are of: the one most billed"),
+        Column("charge", Kind.MONEY, "median charge of a unit of it by this provider", unit="USD"),
+        Column("in_network_rate", Kind.MONEY, "as in fees", unit="USD"),
+        Column("medicare_rate", Kind.MONEY, "as in fees", unit="USD"),
+        Column("out_of_network_allowed", Kind.MONEY, "as in fees", unit="USD"),
+        Column("usual_charge", Kind.MONEY, "as in fees", unit="USD"),
+        Column("rate_low", Kind.MONEY, "low end of the rate range suggested", unit="USD"),
+        Column("rate_high", Kind.MONEY, "high end", unit="USD"),
+        Column("rate_basis", Kind.TEXT, "where the range comes from"),
+        Column("not_costed", Kind.TEXT, "why there are no costs; blank = costed"),
+    ),
+    hazards=(
+        "One row is one patient: not for sharing outside the plan.",
+        "A ground shown is shown by these exports and what was entered: whether it is granted, people decide.",
+    ),
+)
+
+EVIDENCE = Table(
+    "evidence",
+    "one statement about a case",
+    ("case_id", "statement", "number"),
+    (
+        Column("case_id", Kind.CODE, "as in cases"),
+        Column("statement", Kind.CODE, "S1 to S10"),
+        Column("number", Kind.COUNT, "order within the statement"),
+        Column("evidence", Kind.TEXT, "what is so, with its figures, period and denominator"),
+        Column("source", Kind.TEXT, "claims, directory, members, benefits, fees, or who entered it and when"),
+        Column("is_internal", Kind.FLAG, "holds figures of the plan that a provider is not shown"),
+    ),
+)
+
+SEARCHED = Table(
+    "searched",
+    "one provider of the specialty searched for a case",
+    ("case_id", "npi"),
+    (
+        Column("case_id", Kind.CODE, "as in cases"),
+        Column("npi", Kind.NPI, "provider"),
+        Column("provider_name", Kind.TEXT, "name as listed"),
+        Column("taxonomy_code", Kind.TAXONOMY, "NUCC taxonomy code of the row"),
+        Column("miles", Kind.NUMBER, "straight line from the member's home to the row", unit="miles"),
+        Column("languages", Kind.TEXT, "as listed"),
+        Column("telehealth", Kind.FLAG, "as listed"),
+        Column("last_visit_date", Kind.DATE, "last claim in the 12 months to asked_on; blank = none"),
+        Column("is_usable", Kind.FLAG, "active for the member, in range and not closed on asked_on"),
+        Column("why_not", Kind.TEXT, "why the provider does not count; blank = usable"),
+    ),
+    hazards=("Usable is what the directory says. It is no proof that the provider sees patients.",),
 )
 
 DEMAND = Table(
@@ -614,6 +739,200 @@ EXCEPTIONS = Table(
     ),
 )
 
+REGISTER = Table(
+    "register",
+    "one SCA request as it stood on the as-of date",
+    ("case_id",),
+    (
+        Column("case_id", Kind.CODE, "request number"),
+        Column("member_id", Kind.CODE, "member; never in a report", identifies_member=True),
+        Column("provider_npi", Kind.NPI, "OON provider"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("county_fips", Kind.FIPS, "home of the member on the day of the request"),
+        Column("ground", Kind.CODE, "as asked: gap, affordability, continuity, setback or individual_need"),
+        Column("procedure_code", Kind.CODE, "procedure agreed"),
+        Column("requested_date", Kind.DATE, "day of the request"),
+        Column("decision_date", Kind.DATE, "day of the decision; blank = pending"),
+        Column("days_to_decision", Kind.COUNT, "from request to decision", unit="days"),
+        Column("days_pending", Kind.COUNT, "from request to the as-of date, while pending", unit="days"),
+        Column("decision", Kind.CODE, "approved, denied, withdrawn or pending"),
+        Column("denial_reason", Kind.TEXT, "why it was denied"),
+        Column("state", Kind.CODE, "pending, denied, withdrawn, not_begun, in_force, used_up or expired"),
+        Column("requested_rate", Kind.MONEY, "rate a unit asked for", unit="USD"),
+        Column("agreed_rate", Kind.MONEY, "rate a unit agreed", unit="USD"),
+        Column("in_network_rate", Kind.MONEY, "as in fees", unit="USD"),
+        Column("medicare_rate", Kind.MONEY, "as in fees", unit="USD"),
+        Column("usual_charge", Kind.MONEY, "as in fees", unit="USD"),
+        Column("agreed_percent_of_requested_rate", Kind.NUMBER, "agreed rate / rate asked for", unit="%"),
+        Column("agreed_percent_of_in_network_rate", Kind.NUMBER, "agreed rate / in-network rate", unit="%"),
+        Column("agreed_percent_of_medicare_rate", Kind.NUMBER, "agreed rate / Medicare's", unit="%"),
+        Column("agreed_percent_of_usual_charge", Kind.NUMBER, "agreed rate / usual charge", unit="%"),
+        Column("sessions_authorized", Kind.COUNT, "visits authorised; blank = no limit", unit="visits"),
+        Column("effective_date", Kind.DATE, "first day of the agreement"),
+        Column("expiry_date", Kind.DATE, "last day of the agreement"),
+        Column("days_to_expiry", Kind.COUNT, "to the last day; below 0 = past", unit="days"),
+        Column("sessions_used", Kind.COUNT, "days with a line within the dates", unit="visits", default="0"),
+        Column("sessions_denied", Kind.COUNT, "of those authorised, with all lines denied", unit="visits", default="0"),
+        Column("sessions_left", Kind.COUNT, "authorised and not used; blank = no limit", unit="visits"),
+        Column("visits_over_sessions", Kind.COUNT, "within the dates, past the sessions", unit="visits"),
+        Column("first_session_date", Kind.DATE, "first visit within the dates"),
+        Column("last_session_date", Kind.DATE, "last visit within the dates"),
+        Column("last_visit_date", Kind.DATE, "last visit with the provider, under an agreement or not"),
+        Column(
+            "visits_before_request",
+            Kind.COUNT,
+            "with the provider in these claims, before the request and under no other agreement (S3)",
+            unit="visits",
+            default="0",
+        ),
+        Column("billed_before_request", Kind.MONEY, "charges of those visits", unit="USD", default="0"),
+        Column("oon_visits_before_request", Kind.COUNT, "of those, OON: the exposure", unit="visits", default="0"),
+        Column("oon_billed_before_request", Kind.MONEY, "charges of those", unit="USD", default="0"),
+        Column(
+            "visits_after_expiry",
+            Kind.COUNT,
+            "OON after the last day, under no other agreement; of several, the one that ended last",
+            unit="visits",
+            default="0",
+        ),
+        Column("billed_after_expiry", Kind.MONEY, "charges of those visits", unit="USD", default="0"),
+        Column("last_visit_after_expiry", Kind.DATE, "last of those visits"),
+        Column("rated_lines", Kind.COUNT, "lines that the agreed rate is for, not denied", unit="lines", default="0"),
+        Column("rated_lines_known", Kind.COUNT, "of those, with an allowed amount", unit="lines", default="0"),
+        *(
+            column
+            for amount, base in (
+                ("allowed", "allowed amount against agreed rate x units or, if lower, what was billed"),
+                ("billed", "charge against agreed rate x units; above it is usual"),
+            )
+            for side in ("above", "below")
+            for column in (
+                Column(f"lines_{amount}_{side}", Kind.COUNT, f"{side}: {base}", unit="lines", default="0"),
+                Column(f"{amount}_{side}", Kind.MONEY, "by how much in all", unit="USD", default="0"),
+            )
+        ),
+        Column("balance_lines", Kind.COUNT, "lines of the sessions authorised, not denied", unit="lines", default="0"),
+        Column(
+            "balance_lines_known",
+            Kind.COUNT,
+            "of those, with allowed, paid and member amounts, so that a balance bill can be told",
+            unit="lines",
+            default="0",
+        ),
+        Column("lines_balance_billed", Kind.COUNT, "of those, with a balance bill", unit="lines", default="0"),
+        Column("balance_billed", Kind.MONEY, "member amount above allowed - paid", unit="USD", default="0"),
+        Column("renewal_of", Kind.CODE, "the approved request of this member and provider before"),
+        Column("renewal_gap_days", Kind.COUNT, "days between the two; below 0 = they overlap", unit="days"),
+        Column("renewed_by", Kind.CODE, "the next request of both, approved or pending"),
+    ),
+    hazards=(
+        "One row is one patient: not for sharing outside the plan.",
+        "Claims arrive late: the last weeks may lack visits, so sessions used are a lower bound.",
+        "Treatment before the first claim of the exports is not seen.",
+    ),
+)
+
+MEASURES = Table(
+    "measures",
+    "one figure on SCA requests, for all of them or one group",
+    ("scope", "group", "measure"),
+    (
+        Column("scope", Kind.CODE, "all, ground, specialty, denial_reason or horizon"),
+        Column("group", Kind.TEXT, "which one"),
+        Column("measure", Kind.CODE, "what is measured"),
+        Column("value", Kind.TEXT, "the figure, exact", unit=""),
+        Column("low", Kind.TEXT, "of a share the low end of its 95% interval (Wilson), else P10"),
+        Column("high", Kind.TEXT, "high end, else P90"),
+        Column("unit", Kind.TEXT, "of the three: requests, days, share, %, visits, lines or USD"),
+        Column("numerator", Kind.COUNT, "requests, agreements or lines counted"),
+        Column("denominator", Kind.COUNT, "of how many"),
+        Column("patients", Kind.COUNT, "members behind the numerator", unit="members"),
+        Column("patients_of", Kind.COUNT, "members behind the denominator", unit="members"),
+        Column("period", Kind.TEXT, "which requests, decisions or agreements count"),
+        Column("note", Kind.TEXT, "what the figure is and is not"),
+    ),
+    hazards=("Counts of patients are not hidden where they are small: `outcomes.withhold` does so.",),
+)
+
+ALERTS = Table(
+    "alerts",
+    "one request and thing to be done about it",
+    ("case_id", "alert"),
+    (
+        Column("due_date", Kind.DATE, "day by which to act; the as-of date = now"),
+        Column("alert", Kind.CODE, "what is the matter"),
+        Column("who", Kind.TEXT, "who acts"),
+        Column("case_id", Kind.CODE, "request number"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("amount", Kind.MONEY, "money in question; blank = none is known", unit="USD"),
+        Column("reason", Kind.TEXT, "why, with figures, and what to do"),
+    ),
+    hazards=("One row is one patient: not for sharing outside the plan.",),
+)
+
+MAKE_OR_BUY = Table(
+    "make_or_buy",
+    "one specialty and county, or provider in it, with several SCAs in the 12 months to the as-of date",
+    ("scope", "specialty", "county_fips", "provider_npi"),
+    (
+        Column("scope", Kind.CODE, "county or provider"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("county_fips", Kind.FIPS, "home of the members on the day of the request"),
+        Column("provider_npi", Kind.NPI, "OON provider; blank = all of the county"),
+        Column("agreements", Kind.COUNT, "in force on some day of the 12 months", unit="agreements"),
+        Column("requests", Kind.COUNT, "made in the 12 months, whatever the decision", unit="requests"),
+        Column("patients", Kind.COUNT, "members with such an agreement", unit="members"),
+        Column("sessions", Kind.COUNT, "visits under them in the 12 months", unit="visits"),
+        Column("units", Kind.NUMBER, "of the procedures agreed, at the agreed rate", unit="units"),
+        Column("at_agreed_rate", Kind.MONEY, "allowed on those at the agreed rate", unit="USD"),
+        Column("at_in_network_rate", Kind.MONEY, "at the in-network rate", unit="USD"),
+        Column("above_in_network", Kind.MONEY, "what a contract at the in-network rate saves a year", unit="USD"),
+        Column("pays_below", Kind.MONEY, "contracting pays if it costs less a year", unit="USD"),
+        Column("break_even_rate", Kind.MONEY, "contract rate a unit at which both cost the same", unit="USD"),
+        Column("break_even_agreements", Kind.COUNT, "from how many a year contracting is cheaper", unit="agreements"),
+        Column("is_past", Kind.FLAG, "contracting is cheaper at this number; blank = its cost is not given"),
+        Column("reason", Kind.TEXT, "the same in words"),
+        Column("unrated_agreements", Kind.COUNT, "of those, without an in-network rate: left out", unit="agreements"),
+    ),
+    hazards=(
+        "One provider's agreements may be one patient's: small counts are not hidden here.",
+        "Whether the provider would sign at the in-network rate, no export says.",
+    ),
+)
+
+ESTIMATES = Table(
+    "estimates",
+    "one approved agreement: what claims before its decision foretold, and what came of it",
+    ("case_id",),
+    (
+        Column("case_id", Kind.CODE, "request number"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("decision_date", Kind.DATE, "claims from this day on are not used"),
+        Column("effective_date", Kind.DATE, "first day of the agreement"),
+        Column("expiry_date", Kind.DATE, "last day of the agreement"),
+        Column("sessions_authorized", Kind.COUNT, "visits authorised; blank = no limit", unit="visits"),
+        Column("basis", Kind.CODE, "pace of the visits from: course (its own) or specialty"),
+        Column("interval_days", Kind.NUMBER, "usual days between two visits", unit="days"),
+        Column("is_finished", Kind.FLAG, "the last day is not after the as-of date"),
+        *(
+            Column(f"{name}_{end}", kind, f"{words}: {end.upper() if end[0] == 'p' else 'what came of it'}", unit=unit)
+            for name, kind, words, unit in (
+                ("visits", Kind.COUNT, "visits within the dates", "visits"),
+                ("sessions", Kind.COUNT, "of those, authorised", "visits"),
+                ("plan_paid", Kind.MONEY, "plan, all visits within the dates", "USD"),
+                ("cost_share", Kind.MONEY, "member, balance bills left out", "USD"),
+            )
+            for end in ("p10", "p50", "p90", "actual")
+        ),
+        *(
+            Column(f"{name}_within", Kind.FLAG, "actual within P10 to P90; blank = not finished or not known")
+            for name in ("visits", "sessions", "plan_paid", "cost_share")
+        ),
+        Column("not_costed", Kind.TEXT, "why there are no costs; blank = costed"),
+    ),
+    hazards=("One row is one patient: not for sharing outside the plan.",),
+)
+
 SET_ASIDE = Table(
     "set_aside",
     "one row of an export that was not accepted",
@@ -661,10 +980,18 @@ RESULTS: dict[str, Table] = {
         EXCEPTIONS,
         MEMBERS_BEHIND,
         COURSES,
+        CASES,
+        EVIDENCE,
+        SEARCHED,
         DEMAND,
         PARITY,
         LISTINGS,
         LISTING_FINDINGS,
+        REGISTER,
+        MEASURES,
+        ALERTS,
+        MAKE_OR_BUY,
+        ESTIMATES,
         SET_ASIDE,
         FINDINGS,
     )

@@ -8,6 +8,7 @@ import duckdb
 
 from sca_analysis.errors import ExportError
 from sca_analysis.readers import (
+    entered_yaml,
     fhir_claims,
     fhir_directory,
     ma_hsd,
@@ -41,6 +42,7 @@ class Format(NamedTuple):
 READERS: dict[str, Format] = {
     "csv": Format(read_csv),
     "parquet": Format(read_parquet),
+    "entered-yaml": Format(entered_yaml.read_entered, entered_yaml.recognise, ("entered",)),
     "fhir-eob": Format(fhir_claims.read_claims, fhir_claims.recognise, ("claims",)),
     "fhir-plan-net": Format(fhir_directory.read_directory, fhir_directory.recognise, ("directory",)),
     "ma-hsd": Format(ma_hsd.read_ma_hsd, ma_hsd.recognise_ma_hsd, ("directory",)),

@@ -1,7 +1,7 @@
 """Synthetic exports of any size, with planted gaps, ghosts and faults and the key to them.
 
 Question: does an analysis find what is known to be there? In: a number of members and a seed.
-Out: the six tables of an exports folder in canonical columns, ``exports.yaml`` and
+Out: the seven tables of an exports folder in canonical columns, ``exports.yaml`` and
 ``planted.csv``, the answer key. No person, provider, amount or plan in them is real; ZIP codes,
 counties and code sets are. The same seed gives the same bytes everywhere: draws are whole
 numbers, sums whole cents.
@@ -20,6 +20,7 @@ from sca_analysis.sample import lines, text
 from sca_analysis.sample.agreements import agreements_csv, list_courses
 from sca_analysis.sample.courses import make_courses
 from sca_analysis.sample.directory import directory_csv
+from sca_analysis.sample.entered import entered_csv
 from sca_analysis.sample.facts import (
     COUNTIES,
     NETWORKS,
@@ -44,7 +45,7 @@ from sca_analysis.sample.planted import (
 )
 from sca_analysis.sample.providers import World, make_providers
 from sca_analysis.sample.visits import make_visits
-from sca_analysis.tables import AGREEMENTS, BENEFITS, CLAIMS, DIRECTORY, FEES, MEMBERS, Table
+from sca_analysis.tables import AGREEMENTS, BENEFITS, CLAIMS, DIRECTORY, ENTERED, FEES, MEMBERS, Table
 
 __all__ = ["write_sample"]
 
@@ -52,7 +53,7 @@ BLOCK = 50_000  # members drawn at a time; part of what a seed means
 FEWEST, MOST = 100, 9_999_999
 SHORTEST_DAYS = 200
 BAD_CLAIMS_PERMILLE, ODD_CLAIMS_PERMILLE = 2, 1
-EXPORTED: tuple[Table, ...] = (CLAIMS, DIRECTORY, MEMBERS, BENEFITS, FEES, AGREEMENTS)
+EXPORTED: tuple[Table, ...] = (CLAIMS, DIRECTORY, MEMBERS, BENEFITS, FEES, AGREEMENTS, ENTERED)
 FILES = (*(f"{t.name}.csv" for t in EXPORTED), "planted.csv", "exports.yaml")
 
 
@@ -153,6 +154,7 @@ class _Writer:
         list_courses(world, people, courses, visits, planted)
         rows, cases = agreements_csv(world, people, courses, visits, self._cases, planted)
         self._files["agreements.csv"].write(rows)
+        self._files["entered.csv"].write(entered_csv(courses, self._cases, planted))
         self._cases += cases
 
     def _write(self, table: str, rows: bytes) -> None:

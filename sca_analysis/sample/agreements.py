@@ -37,11 +37,7 @@ def agreements_csv(
     n = len(rows)
     decision, approved = courses.decision[rows], courses.decision[rows] == APPROVED
     open_case = decision == PENDING
-    kinds = [courses.kind[i] for i in rows]
-    ground = np.array(
-        [_take(GROUND_WEIGHTS[k], int(courses.first_day[i] * 7 + i * 13)) for k, i in zip(kinds, rows, strict=True)],
-        dtype=np.int64,
-    )
+    ground = np.array(grounds_of(courses, rows.tolist()), dtype=np.int64)
     cases = [f"SCA{first_case + i:06d}" for i in range(n)]
     columns: dict[str, Any] = {
         "case_id": text.codes("SCA", first_case + np.arange(n), 6),
@@ -100,6 +96,11 @@ def list_courses(world: World, members: Members, courses: Courses, visits: Visit
             network_id=NETWORKS[members.network[m, 1 if members.kind[m] == CHANGED else 0]],
             note=f"{number[i]} OON visits",
         )
+
+
+def grounds_of(courses: Courses, rows: list[int]) -> list[int]:
+    """Return the ground, as a position in ``GROUNDS``, on which an SCA is asked for each of some courses."""
+    return [_take(GROUND_WEIGHTS[courses.kind[i]], int(courses.first_day[i] * 7 + i * 13)) for i in rows]
 
 
 def _take(weights: tuple[int, ...], number: int) -> int:
