@@ -199,13 +199,18 @@ def _describe(table: pd.DataFrame, judged: Mapping[str, Judged], searched: pd.Da
             "gap": table["gap"] != SHOWN,
             "continuity": table["continuity"] != SHOWN,
             "few": -(table[list(GROUNDS)] == SHOWN).sum(axis=1),
-            "stake": -pd.to_numeric(table["at_stake"]).astype("Float64").fillna(-1),
-            "billed": -pd.to_numeric(table["billed"]).astype("Float64").fillna(-1),
+            "stake": _falling(table["at_stake"]),
+            "billed": _falling(table["billed"]),
             "case_id": table["case_id"],
         }
     ).sort_values(["is_agreed", "gap", "continuity", "few", "stake", "billed", "case_id"])
     ranked = table.loc[order.index].reset_index(drop=True)
     return ranked.assign(rank=np.arange(1, len(ranked) + 1))
+
+
+def _falling(amounts: pd.Series) -> pd.Series:
+    """Return a key that sorts the largest amount first and blanks last; for order alone, so a float will do."""
+    return -pd.Series([-np.inf if pd.isna(a) else float(a) for a in amounts], index=amounts.index, dtype="float64")
 
 
 def _rate(exports: Exports, as_of: date, known: pd.DataFrame, collection: Collection) -> pd.DataFrame:
