@@ -22,7 +22,7 @@ from sca_analysis.courses import COURSE, Collection, cost_courses, tell_oon_bene
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
-from sca_analysis.grounds import GROUNDS, SHOWN, Facts, Judged, is_complete, judge, list_evidence, tell_money
+from sca_analysis.grounds import FINDINGS, GROUNDS, SHOWN, Facts, Judged, is_complete, judge, list_evidence, tell_money
 from sca_analysis.history import gather, read_entered
 from sca_analysis.network import Criteria, choose_criteria
 from sca_analysis.quotes import as_arrays, read_case
@@ -75,6 +75,21 @@ class CaseList:
         if not self.entered_elsewhere:
             return []
         return [f"{self.entered_elsewhere} facts were entered for cases that are not in the list as of {self.as_of}."]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """How many cases have each finding, by ground."""
+        counts = {g: self.table[g].value_counts() for g in GROUNDS}
+        return pd.DataFrame(counts).T.reindex(columns=list(FINDINGS)).fillna(0).astype("int64")
+
+    @property
+    def missing(self) -> pd.DataFrame:
+        """The facts that are still to be entered, and for how many cases, of those that are not agreed."""
+        is_open = self.table["state"] != "agreed"
+        facts = self.table.loc[is_open, "to_enter"].str.split("; ").explode()
+        counts = facts[facts != ""].value_counts().rename_axis("fact").reset_index(name="cases")
+        counts["of_cases"] = int(is_open.sum())
+        return counts.sort_values(["cases", "fact"], ascending=[False, True], ignore_index=True)
 
     def find(self, case_id: str) -> pd.Series:
         """Return the row of a case.

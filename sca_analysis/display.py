@@ -10,7 +10,16 @@ from IPython.display import HTML, Markdown
 
 from sca_analysis.tables import RESULTS, Column, Kind
 
-_SENTENCES = ("reason", "reasons", "meaning", "not_costed", "pattern_of_care")  # long text, which needs room
+_SENTENCES = (
+    "reason",
+    "reasons",
+    "meaning",
+    "not_costed",
+    "pattern_of_care",
+    "evidence",
+    "rate_basis",
+    "to_enter",
+)  # long text, which needs room
 _COLUMNS: dict[str, Column] = {c.name: c for t in reversed(RESULTS.values()) for c in t.columns}  # the first counts
 
 
@@ -87,6 +96,8 @@ def _format(name: str, values: pd.Series) -> Callable[[object], str]:
             return "{:,.1f}".format
         case Kind.COUNT:
             return "{:,}".format
+        case Kind.FLAG:
+            return lambda flag: "yes" if flag else "no"
         case Kind.DATE:
             return lambda day: day.isoformat() if type(day) is date else f"{day:%Y-%m-%d}"
         case _:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 SHOWN, DOUBT, NOT_SHOWN, ENTER, UNKNOWN = "shown", "in doubt", "not shown", "to be entered", "not known"
+FINDINGS = (SHOWN, DOUBT, ENTER, UNKNOWN, NOT_SHOWN)
 GROUNDS = ("gap", "continuity", "affordability", "setback", "individual_need")
 
 #: Share of a household's income from which what a member pays a year counts as more than can be afforded.
@@ -97,7 +98,7 @@ def _find_gap(facts: Facts, judged: Judged) -> str:
         judged.add("S1", f"No search on {day}: {why}.", "directory")
         return UNKNOWN
     seen = int(facts.usable["last_visit_date"].notna().sum())
-    reasons = facts.others["why_not"].str.replace(r"(, .*| on .*| before .*)", "", regex=True).value_counts()
+    reasons = facts.others["why_not"].str.replace(r"(, .*| on .*)", "", regex=True).value_counts()
     beyond = facts.others["why_not"].str.startswith("beyond")
     inside = {k: n for k, n in reasons.items() if not str(k).startswith("beyond")}
     text = (

@@ -154,7 +154,7 @@ def _judge(
     words = [
         "in another network, " + pairs["row_network"].astype("string").fillna(""),
         "left the network on " + pairs["termination_date"].dt.strftime("%Y-%m-%d"),
-        "not in the network before " + pairs["effective_date"].dt.strftime("%Y-%m-%d"),
+        "not yet in the network, from " + pairs["effective_date"].dt.strftime("%Y-%m-%d"),
         pd.Series("closed to new patients", index=pairs.index),
     ]
     flags = [np.asarray(reason, dtype=np.bool_) for reason in reasons]

@@ -47,7 +47,7 @@ def haversine(latitude):
         ({"network_id": "EX2"}, "in another network, EX2"),
         ({"termination_date": "2026-06-29"}, "left the network on 2026-06-29"),
         ({"termination_date": "2026-06-30"}, ""),
-        ({"effective_date": "2026-07-01"}, "not in the network before 2026-07-01"),
+        ({"effective_date": "2026-07-01"}, "not yet in the network, from 2026-07-01"),
         ({"effective_date": "2026-06-30"}, ""),
         ({"accepting_new_patients": "false"}, "closed to new patients"),
         ({"accepting_new_patients": "true"}, ""),
@@ -108,7 +108,7 @@ def test_each_search_has_its_own_day(tmp_path):
     searches = pd.concat([wanted(case_id=c, day=pd.Timestamp(d)) for c, d in days.items()], ignore_index=True)
     found = search_providers(exports, searches).set_index("case_id")
     assert found["why_not"].to_dict() == {
-        "A": "not in the network before 2026-01-01",
+        "A": "not yet in the network, from 2026-01-01",
         "B": "",
         "C": "left the network on 2026-03-31",
     }
