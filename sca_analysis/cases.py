@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import partial
 from typing import Any
 
 import narwhals as nw
@@ -22,7 +23,18 @@ from sca_analysis.courses import COURSE, Collection, cost_courses, tell_oon_bene
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
-from sca_analysis.grounds import FINDINGS, GROUNDS, SHOWN, Facts, Judged, is_complete, judge, list_evidence, tell_money
+from sca_analysis.grounds import (
+    FINDINGS,
+    GROUNDS,
+    SHOWN,
+    Facts,
+    Judged,
+    count_searched,
+    is_complete,
+    judge,
+    list_evidence,
+    tell_money,
+)
 from sca_analysis.history import gather, read_entered
 from sca_analysis.network import Criteria, choose_criteria
 from sca_analysis.quotes import as_arrays, read_case
@@ -146,10 +158,11 @@ def list_cases(
         keys = zip(known["county_fips"], known["specialty"], strict=True)
         known["gap_status"] = pd.Series([status.get(key) for key in keys], index=known.index, dtype="string")
     searched = search_providers(exports, known)
+    known = known.join(count_searched(known, searched))
     entered = read_entered(exports, as_of)
     judged = _judge_all(exports, as_of, known, searched, entered)
     table = _rate(exports, as_of, known, collection or Collection())
-    table = _describe(table, judged, searched)
+    table = _describe(table, judged)
     for row in table.to_dict("records"):
         tell_money({str(k): v for k, v in row.items()}, judged[row["case_id"]])
     rows = list_evidence({case: judged[case] for case in table["case_id"]})
@@ -168,20 +181,18 @@ def _judge_all(
     exports: Exports, as_of: date, known: pd.DataFrame, searched: pd.DataFrame, entered: pd.DataFrame
 ) -> dict[str, Judged]:
     """Return the findings and evidence of every case, by case_id."""
-    nobody = searched[:0]
-    by_case = dict(tuple(searched.groupby("case_id")))
+    ids = searched["case_id"].to_numpy(dtype=object)  # in order
     facts: dict[str, dict[str, Mapping[str, Any]]] = {}
     for fact in entered.to_dict("records"):
         facts.setdefault(fact["case_id"], {})[fact["fact"]] = {str(k): v for k, v in fact.items()}
     has_oon = tell_oon_benefits(exports, known["network_id"], as_of)
     judged = {}
     for row, oon in zip(known.to_dict("records"), has_oon, strict=True):
-        theirs = by_case.get(row["case_id"], nobody)
+        ends = np.searchsorted(ids, row["case_id"], "left"), np.searchsorted(ids, row["case_id"], "right")
         judged[row["case_id"]] = judge(
             Facts(
                 row={str(k): v for k, v in row.items()},
-                usable=theirs[theirs["is_usable"]],
-                others=theirs[~theirs["is_usable"]],
+                usable=partial(_usable, searched, slice(*ends)),
                 entered=facts.get(row["case_id"], {}),
                 has_oon_benefits=None if pd.isna(oon) else bool(oon),
                 as_of=as_of,
@@ -190,20 +201,20 @@ def _judge_all(
     return judged
 
 
-def _describe(table: pd.DataFrame, judged: Mapping[str, Judged], searched: pd.DataFrame) -> pd.DataFrame:
-    """Add grounds, what is missing, the search and the money at stake, and rank the cases."""
+def _usable(searched: pd.DataFrame, rows: slice) -> pd.DataFrame:
+    """Return the usable ones among some rows of the search."""
+    theirs = searched.iloc[rows]
+    return theirs[theirs["is_usable"]]
+
+
+def _describe(table: pd.DataFrame, judged: Mapping[str, Judged]) -> pd.DataFrame:
+    """Add grounds, what is missing and the money at stake, and rank the cases."""
     cases = [judged[case] for case in table["case_id"]]
     found = pd.DataFrame({g: [one.findings[g] for one in cases] for g in GROUNDS}, index=table.index, dtype="string")
-    within = searched[~searched["why_not"].str.startswith("beyond")]
-    usable = within[within["is_usable"]].groupby("case_id")
     table = table.join(found).assign(
         grounds=["; ".join(g for g in GROUNDS if one.findings[g] == SHOWN) for one in cases],
         to_enter=["; ".join(dict.fromkeys(one.to_enter)) for one in cases],
         is_complete=[is_complete(one) for one in cases],
-        searched=table["case_id"].map(within.groupby("case_id").size()).fillna(0).astype("int64"),
-        usable=table["case_id"].map(usable.size()).fillna(0).astype("int64"),
-        usable_seen=table["case_id"].map(usable["last_visit_date"].count()).fillna(0).astype("int64"),
-        nearest_usable_miles=table["case_id"].map(usable["miles"].min()).astype("Float64"),
         at_stake=table["member_total_out_of_network"] - table["member_total_sca"],
         visits=table["visits"].fillna(0).astype("int64"),
         not_costed=table["not_costed"].where(table["course_id"].notna(), "no OON visits in the twelve months"),

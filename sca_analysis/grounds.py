@@ -5,7 +5,7 @@ each ground (shown, in doubt, not shown, to be entered, not known) and the sente
 in exports is asked for, never assumed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -35,14 +35,13 @@ PAPERS = ("billing_commitment", "license", "tin", "w9")
 class Facts:
     """What is known of one case: a row of `history.gather` with costs, and what stands beside it.
 
-    ``row`` has the columns of ``tables.CASES`` that are facts, and those of `history.gather`; ``usable`` the rows of
-    ``tables.SEARCHED`` that are usable; ``entered`` rows of ``tables.ENTERED`` by fact; ``has_oon_benefits`` None
-    where no benefits are known.
+    ``row`` has the columns of ``tables.CASES`` that are facts, those of `history.gather` and `count_searched`;
+    ``usable`` gives the rows of ``tables.SEARCHED`` that are usable; ``entered`` rows of ``tables.ENTERED`` by fact;
+    ``has_oon_benefits`` is None where no benefits are known.
     """
 
     row: Mapping[str, Any]
-    usable: pd.DataFrame
-    others: pd.DataFrame
+    usable: Callable[[], pd.DataFrame]
     entered: Mapping[str, Mapping[str, Any]]
     has_oon_benefits: bool | None
     as_of: date
@@ -97,15 +96,11 @@ def _find_gap(facts: Facts, judged: Judged) -> str:
         why = "no standard for this specialty" if pd.notna(row["county_fips"]) else "the member's home is not known"
         judged.add("S1", f"No search on {day}: {why}.", "directory")
         return UNKNOWN
-    seen = int(facts.usable["last_visit_date"].notna().sum())
-    reasons = facts.others["why_not"].str.replace(r"(, .*| on .*)", "", regex=True).value_counts()
-    beyond = facts.others["why_not"].str.startswith("beyond")
-    inside = {k: n for k, n in reasons.items() if not str(k).startswith("beyond")}
     text = (
-        f"On {day}, {len(facts.usable)} of {len(facts.usable) + int((~beyond).sum())} {row['specialty']} providers "
-        f"that the directory lists, on any terms, within {row['max_miles']:g} miles of the member's home were usable"
+        f"On {day}, {row['usable']} of {row['searched']} {row['specialty']} providers that the directory lists, on any "
+        f"terms, within {row['max_miles']:g} miles of the member's home were usable"
     )
-    text += f"; the others: {', '.join(f'{n} {k}' for k, n in inside.items())}." if inside else "."
+    text += f"; the others: {row['obstacles']}." if row["obstacles"] else "."
     judged.add("S1", text, "directory")
     if pd.notna(row["gap_status"]):
         judged.add(
@@ -113,19 +108,19 @@ def _find_gap(facts: Facts, judged: Judged) -> str:
             f"The county's row of the gap table for {row['specialty']} on {facts.as_of} is {row['gap_status']}.",
             "gap table",
         )
-    if facts.usable.empty:
-        nearest = facts.others.loc[beyond, "miles"].min()
-        if pd.notna(nearest):
+    if not row["usable"]:
+        if pd.notna(row["nearest_beyond"]):
+            nearest = row["nearest_beyond"]
             judged.add("S1", f"The nearest open in-network listing is {nearest:.1f} miles away.", "directory")
         return SHOWN
     judged.add(
         "S1",
-        f"{seen} of the {len(facts.usable)} usable providers had a claim in the 12 months to {day}. One without may "
-        "simply not have been needed; call before relying on a listing.",
+        f"{row['usable_seen']} of the {row['usable']} usable providers had a claim in the 12 months to {day}. One "
+        "without may simply not have been needed; call before relying on a listing.",
         "claims",
         is_internal=True,
     )
-    return DOUBT if seen == 0 or row["gap_status"] == "too_few" else NOT_SHOWN
+    return DOUBT if not row["usable_seen"] or row["gap_status"] == "too_few" else NOT_SHOWN
 
 
 def _find_affordability(facts: Facts, judged: Judged) -> str:
@@ -228,7 +223,7 @@ def _find_setback(facts: Facts, judged: Judged) -> str:
 
 def _find_need(facts: Facts, judged: Judged) -> str:
     """S7: specialised or long treatment that nobody usable is known to offer."""
-    row, usable, findings = facts.row, facts.usable, []
+    row, usable, findings = facts.row, int(facts.row["usable"]), []
     if pd.notna(row["first_visit_date"]):
         months = _months(row["first_visit_date"], row["last_visit_date"])
         judged.add(
@@ -240,35 +235,35 @@ def _find_need(facts: Facts, judged: Judged) -> str:
         if months >= LONG_MONTHS and row["visits_ever"] >= LONG_VISITS:
             findings.append(DOUBT)  # a long course is no proof of a special need
     if language := facts.said("language"):
-        told = usable["languages"].dropna()
+        told = facts.usable()["languages"].dropna()
         able = int(told.str.casefold().str.split(r"\s*;\s*").map(lambda some: language.casefold() in some).sum())
         judged.add(
             "S7",
-            f"Language needed: {language}. {able} of {len(usable)} usable providers list it; {len(usable) - len(told)} "
+            f"Language needed: {language}. {able} of {usable} usable providers list it; {usable - len(told)} "
             "list no languages.",
             f"{facts.who('language')}; directory",
         )
-        findings.append(NOT_SHOWN if able else SHOWN if len(told) == len(usable) else DOUBT)
+        findings.append(NOT_SHOWN if able else SHOWN if len(told) == usable else DOUBT)
     if code := facts.said("sub_specialty"):
-        able = int((usable["taxonomy_code"] == code.upper()).sum())
+        able = int((facts.usable()["taxonomy_code"] == code.upper()).sum())
         judged.add(
             "S7",
-            f"Sub-specialty needed: {code.upper()}. {able} of {len(usable)} usable providers are listed with it.",
+            f"Sub-specialty needed: {code.upper()}. {able} of {usable} usable providers are listed with it.",
             f"{facts.who('sub_specialty')}; directory",
         )
         findings.append(NOT_SHOWN if able else SHOWN)
     for fact in ("modality", "age_group"):
         if said := facts.said(fact):
-            who_can = "nobody is usable" if usable.empty else "directories do not say who offers it: ask"
+            who_can = "directories do not say who offers it: ask"
             judged.add("S7", f"{fact.replace('_', ' ').capitalize()} needed: {said}; {who_can}.", facts.who(fact))
-            findings.append(SHOWN if usable.empty else DOUBT)
+            findings.append(DOUBT if usable else SHOWN)
     if not any(facts.said(fact) for fact in ("language", "sub_specialty", "modality", "age_group")):
         judged.to_enter.append("individual need")
         code = row["taxonomy_code"]
-        if not usable.empty and pd.notna(code) and not usable["taxonomy_code"].eq(code).any():
+        if usable and pd.notna(code) and not row["usable_alike"]:
             judged.add(
                 "S7",
-                f"The provider's code, {code}, is listed for none of the {len(usable)} usable providers.",
+                f"The provider's code, {code}, is listed for none of the {usable} usable providers.",
                 "claims, directory",
             )
             findings.append(DOUBT)
@@ -335,6 +330,48 @@ def tell_money(row: Mapping[str, Any], judged: Judged) -> None:
             "claims, benefits, fees",
             is_internal=True,
         )
+
+
+def count_searched(cases: pd.DataFrame, searched: pd.DataFrame) -> pd.DataFrame:
+    """Return what a search found for each case.
+
+    Parameters
+    ----------
+    cases : DataFrame
+        case_id and taxonomy_code (of the OON provider).
+    searched : DataFrame
+        Columns of ``tables.SEARCHED``.
+
+    Returns
+    -------
+    DataFrame
+        By the index of ``cases``: searched and usable (providers in range, on any terms, and usable), usable_seen
+        (of those, with a claim in the twelve months), usable_alike (of those, listed with the code of the OON
+        provider), nearest_usable_miles, nearest_beyond [miles], and obstacles: why the others do not count, in words.
+
+    """
+    rows = searched.merge(cases[["case_id", "taxonomy_code"]], on="case_id", suffixes=("", "_sought"))
+    is_beyond = rows["why_not"].str.startswith("beyond").astype(bool)
+    is_alike = (rows["taxonomy_code"] == rows["taxonomy_code_sought"]).fillna(False)
+    usable = rows["is_usable"].astype(bool)
+    counts = {
+        "searched": rows[~is_beyond],
+        "usable": rows[usable],
+        "usable_seen": rows[usable & rows["last_visit_date"].notna()],
+        "usable_alike": rows[usable & is_alike],
+    }
+    ids = cases["case_id"]
+    found = {c: ids.map(part.groupby("case_id").size()).fillna(0).astype("int64") for c, part in counts.items()}
+    others = rows[~usable & ~is_beyond]
+    kinds = others.assign(kind=others["why_not"].str.replace(r"(, .*| on .*)", "", regex=True))
+    tally = kinds.groupby(["case_id", "kind"]).size().reset_index(name="n")
+    tally = tally.sort_values(["case_id", "n", "kind"], ascending=[True, False, True])
+    words = (tally["n"].astype(str) + " " + tally["kind"]).groupby(tally["case_id"]).agg(", ".join)
+    return pd.DataFrame(found).assign(
+        nearest_usable_miles=ids.map(rows[usable].groupby("case_id")["miles"].min()).astype("Float64"),
+        nearest_beyond=ids.map(rows[is_beyond].groupby("case_id")["miles"].min()).astype("Float64"),
+        obstacles=ids.map(words.astype("string")).astype("string").fillna(""),
+    )
 
 
 def is_complete(judged: Judged) -> bool:

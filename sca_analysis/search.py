@@ -118,20 +118,33 @@ def _search(searches: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         parts.append(_judge(searches, rows, same.index.to_numpy()[search], row, miles))
     near = pd.concat(parts)
     served = near.loc[near["is_usable"], "case_id"]
-    alone = searches[~searches["case_id"].isin(served)]
-    far = [_nearest_beyond(searches, rows, number) for number in alone.index]
-    return pd.concat([near, *far]) if far else near
+    alone = searches.index[~searches["case_id"].isin(served)].to_numpy()
+    return pd.concat([near, *_nearest_beyond(searches, rows, tree, alone)])
 
 
-def _nearest_beyond(searches: pd.DataFrame, rows: pd.DataFrame, number: int) -> pd.DataFrame:
-    """Return the providers nearest to one search that would be usable but for the distance."""
-    miles = places.great_circle_miles(rows[VECTOR].to_numpy(), searches.loc[[number], VECTOR].to_numpy(dtype=float))
-    all_rows = np.arange(len(rows))
-    judged = _judge(searches, rows, np.full(len(rows), number), all_rows, miles)
-    limit = searches.loc[number, "max_miles"]
-    beyond = judged[judged["is_usable"] & (judged["miles"] > limit)].sort_values(["miles", "npi"])
-    beyond = beyond.drop_duplicates("npi").head(BEYOND)
-    return beyond.assign(is_usable=False, why_not=f"beyond {limit:g} miles", obstacle=5)
+def _nearest_beyond(
+    searches: pd.DataFrame, rows: pd.DataFrame, tree: cKDTree, alone: npt.NDArray[np.int64]
+) -> Iterator[pd.DataFrame]:
+    """Yield the providers nearest to some searches that would be usable but for the distance."""
+    spots = searches[VECTOR].to_numpy(dtype=float)
+    wide = 8 * BEYOND
+    while len(alone):
+        wide = min(wide, len(rows))
+        _, nearest = tree.query(spots[alone], k=[*range(1, wide + 1)])
+        search, row = np.repeat(alone, wide), nearest.ravel()
+        miles = places.great_circle_miles(spots[search], rows[VECTOR].to_numpy()[row])
+        judged = _judge(searches, rows, search, row, miles).assign(number=search)
+        limit = searches["max_miles"].to_numpy()[search]
+        beyond = judged[judged["is_usable"] & (judged["miles"] > limit)].sort_values(["number", "miles", "npi"])
+        beyond = beyond.drop_duplicates(["number", "npi"])
+        beyond = beyond[beyond.groupby("number").cumcount() < BEYOND]
+        found = beyond["number"].value_counts().reindex(alone, fill_value=0).to_numpy()
+        done = alone[(found == BEYOND) | (wide == len(rows))]
+        words = searches["max_miles"].map("beyond {:g} miles".format)
+        beyond = beyond[beyond["number"].isin(done)]
+        yield beyond.assign(is_usable=False, why_not=beyond["number"].map(words), obstacle=5).drop(columns="number")
+        alone = alone[~np.isin(alone, done)]
+        wide *= 4
 
 
 def _judge(
