@@ -38,6 +38,7 @@ from sca_analysis.grounds import (
 from sca_analysis.history import gather, read_entered
 from sca_analysis.network import Criteria, choose_criteria
 from sca_analysis.quotes import as_arrays, read_case
+from sca_analysis.register import build_register
 from sca_analysis.search import find_limits, search_providers
 from sca_analysis.tables import CASES, EVIDENCE, SEARCHED
 
@@ -58,6 +59,8 @@ class CaseList:
     Attributes
     ----------
     as_of : date
+    standard : str
+        Name of the standard whose distances were searched.
     table : DataFrame
         Columns of ``tables.CASES``, by rank.
     evidence : DataFrame
@@ -74,6 +77,7 @@ class CaseList:
     """
 
     as_of: date
+    standard: str
     table: pd.DataFrame
     evidence: pd.DataFrame
     searched: pd.DataFrame
@@ -127,6 +131,7 @@ def list_cases(
     criteria: Criteria | None = None,
     collection: Collection | None = None,
     courses: pd.DataFrame | None = None,
+    register: pd.DataFrame | None = None,
 ) -> CaseList:
     """Return the SCA candidates of a day.
 
@@ -143,6 +148,8 @@ def list_cases(
         What providers collect of what members owe: all of it unless given.
     courses : DataFrame, optional
         `courses.cost_courses` of the same, where the caller has it.
+    register : DataFrame, optional
+        `register.build_register` of the same day, likewise.
 
     Notes
     -----
@@ -151,8 +158,9 @@ def list_cases(
 
     """
     courses = cost_courses(exports, as_of, gaps, collection) if courses is None else courses
-    known = gather(exports, as_of, courses)
-    known["max_miles"] = find_limits(exports, criteria or choose_criteria(exports), known)
+    known = gather(exports, as_of, courses, build_register(exports, as_of) if register is None else register)
+    criteria = criteria or choose_criteria(exports)
+    known["max_miles"] = find_limits(exports, criteria, known)
     if gaps is not None and len(known):
         status = gaps.table.set_index(["county_fips", "specialty"])["status"].to_dict()
         keys = zip(known["county_fips"], known["specialty"], strict=True)
@@ -168,6 +176,7 @@ def list_cases(
     rows = list_evidence({case: judged[case] for case in table["case_id"]})
     return CaseList(
         as_of=as_of,
+        standard=criteria.name,
         table=table[list(CASES.names)],
         evidence=pd.DataFrame([*rows], columns=list(EVIDENCE.names)),
         searched=searched[list(SEARCHED.names)],

@@ -9,7 +9,7 @@ import sys
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import pandas as pd
@@ -20,6 +20,10 @@ from sca_analysis.exports import Exports
 from sca_analysis.standards import Kind
 from sca_analysis.tables import CASES, CHANGES, EVIDENCE, GAPS, SEARCHED, Table
 from sca_analysis.tables import Kind as ColumnKind
+
+if TYPE_CHECKING:  # each command imports what it runs
+    from sca_analysis.cases import CaseList
+    from sca_analysis.letters import Audience
 
 data_option = click.option(
     "--data",
@@ -215,16 +219,10 @@ def cases(
     data: Path, as_of: str | None, standards: str | None, collected: str, out: Path | None, as_json: bool
 ) -> None:
     """List the candidates for an SCA with their grounds, evidence, costs and range of rates, by rank."""
-    from sca_analysis.cases import RANKING, list_cases
-    from sca_analysis.courses import Collection
-    from sca_analysis.gaps import find_gaps
-    from sca_analysis.network import choose_criteria
+    from sca_analysis.cases import RANKING
 
     exports = Exports.open(data)
-    day = _parse_date(as_of) if as_of else exports.last_day
-    criteria = choose_criteria(exports, standards)
-    collection = Collection(balance_bill=_parse_share(collected))
-    found = list_cases(exports, day, find_gaps(exports, day, criteria), criteria, collection)
+    found = _find_cases(exports, as_of, standards, _parse_share(collected))
     for note in found.notes:
         click.echo(note, err=True)
     if out:
@@ -241,11 +239,60 @@ def cases(
             [r | {"evidence": evidence.get(r["case_id"], []), "searched": searched.get(r["case_id"], [])} for r in rows]
         )
         return
-    click.echo(f"{len(found.table)} cases as of {day} ({criteria.name}). {RANKING}\n")
+    click.echo(f"{len(found.table)} cases as of {found.as_of} ({found.standard}). {RANKING}\n")
     columns = ["rank", "case_id", "specialty", "county_fips", "state", "grounds", "visits", "at_stake", "rate_low"]
     shown = found.table[[*columns, "rate_high", "is_complete"]].assign(grounds=found.table["grounds"].replace("", "-"))
     if len(shown):
         click.echo(shown.to_string(index=False, justify="left", na_rep=""))
+
+
+def _find_cases(exports: Exports, as_of: str | None, standards: str | None, collected: Decimal) -> "CaseList":
+    from sca_analysis.cases import list_cases
+    from sca_analysis.courses import Collection
+    from sca_analysis.gaps import find_gaps
+    from sca_analysis.network import choose_criteria
+
+    day = _parse_date(as_of) if as_of else exports.last_day
+    criteria = choose_criteria(exports, standards)
+    return list_cases(exports, day, find_gaps(exports, day, criteria), criteria, Collection(balance_bill=collected))
+
+
+@main.command()
+@click.argument("case_id")
+@data_option
+@as_of_option
+@click.option("--standards", metavar="NAME|FILE", help="Whose distance is searched: as of `sca gaps`.")
+@click.option(
+    "--for",
+    "audience",
+    type=click.Choice(["provider", "plan"]),
+    default="provider",
+    show_default=True,
+    help="provider: what a practice may send; plan: with the plan's own figures.",
+)
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="A letter of your own: HTML with the variables of the packaged one.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write: .docx or .html.")
+def dossier(
+    case_id: str,
+    data: Path,
+    as_of: str | None,
+    standards: str | None,
+    audience: "Audience",
+    template: Path | None,
+    out: Path,
+) -> None:
+    """Write the request letter of CASE_ID with its evidence; `sca cases` lists the numbers."""
+    from sca_analysis.dossier import write_dossier
+
+    exports = Exports.open(data)
+    found = _find_cases(exports, as_of, standards, Decimal(1))
+    write_dossier(found, exports, case_id, out, audience=audience, template=template)
+    complete = "" if found.find(case_id)["is_complete"] else " It is a draft: what is missing is listed at its end."
+    click.echo(f"{out} holds the patient's number: send it as you send health data.{complete}", err=True)
 
 
 def _by_case(records: list[dict[Any, Any]]) -> dict[str, list[dict[Any, Any]]]:

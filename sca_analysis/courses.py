@@ -27,6 +27,33 @@ from sca_analysis.tables import COURSES
 COURSE = ["member_id", "provider_npi"]
 _ALLOWED = ("in_network_allowed", "out_of_network_allowed", "sca_allowed")
 _PARTS = ("plan_paid", "member_total", "provider_net")
+# a network and plan year is a case of its own: its benefits are its own, its accumulators begin at zero
+_CASE = ["course_id", "benefits_row", "plan_year"]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the costs of courses are reckoned from.
+
+    Attributes
+    ----------
+    courses : DataFrame
+        One row a course: ``tables.COURSES`` without its cost columns; the largest billed amount first.
+    visits : DataFrame
+        One row a visit (a day with a service) in order of dates, earlier ones of the same plan year included:
+        course_id, service_date, billed and three allowed amounts (blank where a rate is missing) [USD],
+        case_id of the agreement, covered, benefits_row, plan_year, in_window.
+    benefits : DataFrame
+        ``tables.BENEFITS``, which ``benefits_row`` points into; -1 = none.
+    reasons : Series
+        By course_id, why a course cannot be costed.
+
+    """
+
+    courses: pd.DataFrame
+    visits: pd.DataFrame
+    benefits: pd.DataFrame
+    reasons: pd.Series
 
 
 @dataclass(frozen=True)
@@ -151,6 +178,69 @@ def rate_procedures(exports: Exports, as_of: date) -> pd.DataFrame:
     return table.sort_values(["billed", "procedure_code"], ascending=[False, True], ignore_index=True)
 
 
+def gather_visits(exports: Exports, as_of: date, gaps: Gaps | None = None) -> Gathered:
+    """Return the OON courses of the twelve months with their visits and benefits, not yet costed."""
+    courses, visits = _find_courses(exports, as_of, gaps)
+    benefits = exports.frame("benefits")
+    visits = _assign_benefits(visits, benefits, window(as_of)[0]).reset_index(drop=True)
+    return Gathered(courses, visits, benefits, _why_not_costed(visits, benefits, "benefits" in exports.missing))
+
+
+def list_lines(exports: Exports, as_of: date, first: date | None = None) -> pd.DataFrame:
+    """Return the claim lines behind the courses of the twelve months, with what they are rated at.
+
+    Parameters
+    ----------
+    exports : Exports
+    as_of : date
+    first : date, optional
+        First day, where it is not that of the twelve months.
+
+    Returns
+    -------
+    DataFrame
+        member_id, provider_npi, service_date, procedure_code, units [1], billed_amount [USD], then rates of a
+        unit as in ``tables.FEES`` and ``claimed``, what the claim allows the line (a denied one nothing) [USD];
+        blank where it is not known. In order of course, day and procedure.
+
+    """
+    lines = _rate_lines(exports, first or window(as_of)[0], as_of)
+    rates = ("in_network_rate", "medicare_rate", "out_of_network_allowed", "usual_charge", "claimed")
+    listed = [*COURSE, "service_date", "procedure_code", "units", "billed_amount", *rates]
+    return to_pandas(lines.select(*listed).sort(*COURSE, "service_date", "procedure_code", "billed_amount"))
+
+
+def as_cases(visits: pd.DataFrame, benefits: pd.DataFrame, collection: Collection) -> tuple[costs.Cases, pd.DataFrame]:
+    """Return visits as the arrays that ``costs`` takes: one row for each course, benefits and plan year.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        As ``Gathered.visits``, those of costed courses alone; at least one.
+    benefits : DataFrame
+    collection : Collection
+
+    Returns
+    -------
+    Cases
+    DataFrame
+        ``case`` and ``place``: the row and the column of each visit, in the order of ``visits``.
+
+    """
+    group = visits.groupby(_CASE, sort=True)
+    at = group.ngroup().to_numpy(), group.cumcount().to_numpy()
+    return _as_cases(visits, benefits, at, collection), pd.DataFrame({"case": at[0], "place": at[1]})
+
+
+def tell_oon_benefits(exports: Exports, networks: pd.Series, day: date) -> pd.Series:
+    """Return for each network whether the plan has OON benefits on a day; NA where no benefits are known."""
+    benefits = exports.frame("benefits")
+    days = pd.DataFrame({"network_id": networks.to_numpy(dtype=object), "service_date": pd.Timestamp(day)})
+    row, _ = find_benefits(days, benefits)
+    flags = np.append(_has_oon(benefits), False)[row.to_numpy()]
+    return pd.Series(flags, index=networks.index, dtype="boolean").where((row >= 0).to_numpy())
+
+
 def _find_courses(exports: Exports, as_of: date, gaps: Gaps | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the courses of the twelve months, without costs, and their visits, earlier ones included."""
     first, last = window(as_of)
@@ -221,17 +311,21 @@ def _oon_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
     return visit_lines(exports, first, last).filter(nw.col("is_out_of_network"))
 
 
+def _rate_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
+    """Return the OON claim lines of a period with the fees of their procedures and what the claim allows."""
+    fees = exports.table("fees").filter(nw.col("locality").is_null()).drop("locality")
+    claimed = nw.when(nw.col("claim_status") == "denied").then(nw.lit(0)).otherwise(nw.col("allowed_amount"))
+    lines = _oon_lines(exports, first, last).join(fees, on="procedure_code", how="left")
+    return lines.with_columns(claimed=claimed)
+
+
 def _find_visits(exports: Exports, approved: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     """Return the OON visits of a period with billed and allowed amounts of each arrangement."""
-    lines = _oon_lines(exports, first, last)
-    fees = exports.table("fees").filter(nw.col("locality").is_null()).drop("locality")
-    lines = lines.join(fees, on="procedure_code", how="left")
-    lines = _join_agreements(exports, lines, approved["case_id"].tolist())
+    lines = _join_agreements(exports, _rate_lines(exports, first, last), approved["case_id"].tolist())
     billed, units = nw.col("billed_amount"), nw.col("units")
-    claimed = nw.when(nw.col("claim_status") == "denied").then(nw.lit(0)).otherwise(nw.col("allowed_amount"))
     rated = {
         "in_network_allowed": nw.col("in_network_rate") * units,
-        "out_of_network_allowed": nw.coalesce(claimed, nw.col("out_of_network_allowed") * units),
+        "out_of_network_allowed": nw.coalesce("claimed", nw.col("out_of_network_allowed") * units),
         "sca_allowed": nw.coalesce(nw.col("agreed_rate") * units, nw.col("usual_charge") * units, billed),
     }
     lines = lines.with_columns(
@@ -315,22 +409,17 @@ def _describe(exports: Exports, visits: pd.DataFrame, gaps: Gaps | None) -> pd.D
 def _split(exports: Exports, visits: pd.DataFrame, first: date, collection: Collection) -> pd.DataFrame:
     """Return the nine cost columns of each course, or why there are none."""
     benefits = exports.frame("benefits")
-    visits["benefits_row"], visits["plan_year"] = _find_benefits(visits, benefits)
-    # a network and plan year is a case of its own: its benefits are its own, its accumulators begin at
-    # zero; one without a visit in the twelve months changes nothing in them
-    case = ["course_id", "benefits_row", "plan_year"]
-    in_window = visits["service_date"] >= pd.Timestamp(first)
-    visits = visits[in_window.groupby([visits[c] for c in case]).transform("any")]
+    visits = _assign_benefits(visits, benefits, first)
     reasons = _why_not_costed(visits, benefits, "benefits" in exports.missing)
     visits = visits[~visits["course_id"].isin(reasons.index)].reset_index(drop=True)
     uncosted = reasons.rename("not_costed").rename_axis("course_id").reset_index()
     columns = [f"{part}_{a}" for part in _PARTS for a in costs.ARRANGEMENTS]
     if visits.empty:
         return uncosted.reindex(columns=["course_id", *columns, "not_costed"])
-    group = visits.groupby(case, sort=True)
+    group = visits.groupby(_CASE, sort=True)
     at = group.ngroup().to_numpy(), group.cumcount().to_numpy()
     cases = _as_cases(visits, benefits, at, collection)
-    inside = _by_visit(at, (visits["service_date"] >= pd.Timestamp(first)).to_numpy())
+    inside = _by_visit(at, visits["in_window"].to_numpy())
     course_of = group["course_id"].first().to_numpy()
     dollars: dict[str, pd.Series] = {}
     for arrangement, split in costs.compare_arrangements(cases).items():
@@ -344,6 +433,14 @@ def _split(exports: Exports, visits: pd.DataFrame, first: date, collection: Coll
     return pd.concat([costed, uncosted], ignore_index=True)
 
 
+def _assign_benefits(visits: pd.DataFrame, benefits: pd.DataFrame, first: date) -> pd.DataFrame:
+    """Add the benefits and plan year of each visit; a plan year without a visit in the twelve months is left out."""
+    row, plan_year = find_benefits(visits, benefits)
+    in_window = visits["service_date"] >= pd.Timestamp(first)
+    visits = visits.assign(benefits_row=row, plan_year=plan_year, in_window=in_window)
+    return visits[in_window.groupby([visits[c] for c in _CASE]).transform("any")]
+
+
 def _net(summed: pd.DataFrame, collection: Collection) -> npt.NDArray[np.int64]:
     """Return what reaches the provider of each course, rounded half up once [cents]."""
     share, bill = (costs.scale(c, 6, "collection rate") for c in (collection.cost_share, collection.balance_bill))
@@ -354,7 +451,7 @@ def _net(summed: pd.DataFrame, collection: Collection) -> npt.NDArray[np.int64]:
     return net
 
 
-def _find_benefits(visits: pd.DataFrame, benefits: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+def find_benefits(visits: pd.DataFrame, benefits: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Return the row of ``benefits`` for each visit (-1 = none) and the plan year it lies in.
 
     A row of the member's network and the visit's plan year comes first, then one with a blank

@@ -25,6 +25,9 @@ AFFORDABLE = Decimal("0.10")
 UNDER_WAY = 90
 #: Days after the coverage began within which a first visit may go on with a treatment begun before. [assumption]
 SOON_AFTER = 60
+#: Days of a transition period. [42 USC 300gg-113 and 29 USC 1185g, after the end of a provider's contract; 42 CFR
+#: 422.112(b)(8), after a change to a Medicare Advantage plan; other plans have other rules]
+TRANSITION = 90
 #: From here on a course counts as long. [assumption: half a year, and more visits than a transition of about ten]
 LONG_MONTHS, LONG_VISITS = 6, 11
 #: Papers of the provider without which a request is not complete (S8).
@@ -74,7 +77,7 @@ class Judged:
 
 
 def judge(facts: Facts) -> Judged:
-    """Return the findings and the evidence of one case, S1 and S3 to S8; S2 and S9 see `tell_money`."""
+    """Return the findings and the evidence of one case, S1, S3 to S8 and S10; S2 and S9 see `tell_money`."""
     judged = Judged()
     for ground, find in (
         ("gap", _find_gap),
@@ -86,6 +89,7 @@ def judge(facts: Facts) -> Judged:
         judged.findings[ground] = find(facts, judged)
     _tell_start(facts, judged)
     _check_papers(facts, judged)
+    _tell_agreement(facts, judged)
     return judged
 
 
@@ -107,6 +111,7 @@ def _find_gap(facts: Facts, judged: Judged) -> str:
             "S1",
             f"The county's row of the gap table for {row['specialty']} on {facts.as_of} is {row['gap_status']}.",
             "gap table",
+            is_internal=True,
         )
     if not row["usable"]:
         if pd.notna(row["nearest_beyond"]):
@@ -184,7 +189,13 @@ def _find_continuity(facts: Facts, judged: Judged) -> str:
         changes.append((since, f"coverage in this network began on {since:%Y-%m-%d}{before}", "members"))
     left = row["left_network_on"]
     if pd.notna(left) and first <= left:
-        changes.append((left, f"the provider was listed in the member's network until {left:%Y-%m-%d}", "directory"))
+        changes.append(
+            (
+                left + pd.Timedelta(days=1),
+                f"the provider was listed in the member's network until {left:%Y-%m-%d}",
+                "directory",
+            )
+        )
     for _, words, where in changes:
         judged.add("S5", f"Treatment began on {first:%Y-%m-%d}; {words}.", f"{source}, {where}")
     if changes:
@@ -192,8 +203,10 @@ def _find_continuity(facts: Facts, judged: Judged) -> str:
         if pd.notna(last) and (until - last).days > UNDER_WAY:
             judged.add("S5", f"The last visit lies {(until - last).days} days back: not under way.", "claims")
             return NOT_SHOWN
-        end = max(day for day, *_ in changes) + pd.Timedelta(days=90)
-        judged.add("S5", f"90 days after the change, a usual transition period, end on {end:%Y-%m-%d}.", "members")
+        end = max(day for day, *_ in changes) + pd.Timedelta(days=TRANSITION - 1)
+        judged.add(
+            "S5", f"{TRANSITION} days from the change, a usual transition period, end on {end:%Y-%m-%d}.", "members"
+        )
         return SHOWN
     if pd.isna(since):
         judged.add("S5", "Since when the member is covered is not known.", "members")
@@ -302,6 +315,30 @@ def _check_papers(facts: Facts, judged: Judged) -> None:
         judged.to_enter.append("rate_asked")
 
 
+def _tell_agreement(facts: Facts, judged: Judged) -> None:
+    """S10: what came of the latest agreement."""
+    row = facts.row
+    if row["state"] not in ("agreed", "used_up", "ended"):
+        return
+    ends = f"until {row['expiry_date']:%Y-%m-%d}" if pd.notna(row["expiry_date"]) else "without an end"
+    of = f" of {row['sessions_authorized']}" if pd.notna(row["sessions_authorized"]) else ""
+    text = f"The agreement ran {ends}" if row["state"] == "ended" else f"An agreement is in force {ends}"
+    judged.add("S10", f"{text}: {row['sessions_used']}{of} sessions used up to {facts.as_of}.", "requests, claims")
+    if row["visits_after_expiry"]:
+        judged.add("S10", f"{row['visits_after_expiry']} OON visits came after its last day.", "requests, claims")
+    for lines, amount, words in (
+        ("lines_balance_billed", "balance_billed", "were balance billed"),
+        ("lines_allowed_above", "allowed_above", "were allowed above the agreed rate"),
+    ):
+        if pd.notna(row[lines]) and row[lines]:
+            judged.add(
+                "S10",
+                f"{row[lines]} lines under it {words}, by ${row[amount]:,.2f} in all.",
+                "requests, claims",
+                is_internal=True,
+            )
+
+
 def tell_money(row: Mapping[str, Any], judged: Judged) -> None:
     """Add what a session may cost (S2) and what each arrangement costs whom (S9): a row of ``tables.CASES``."""
     public = {"usual_charge": "the usual charge", "charge": "the median charge of this provider"}
@@ -314,6 +351,8 @@ def tell_money(row: Mapping[str, Any], judged: Judged) -> None:
     said = [f"{words} ${row[c]:,.2f}" for c, words in inside.items() if pd.notna(row[c])]
     if pd.notna(row["rate_low"]):
         said.append(f"range suggested ${row['rate_low']:,.2f} to ${row['rate_high']:,.2f} ({row['rate_basis']})")
+    if pd.notna(row["rate_high"]) and pd.notna(row["requested_rate"]) and row["requested_rate"] > row["rate_high"]:
+        said.append(f"the rate asked for, ${row['requested_rate']:,.2f}, lies above it")
     if said:
         judged.add("S2", f"For the plan: {', '.join(said)}.", "fees", is_internal=True)
     if pd.notna(row["not_costed"]):

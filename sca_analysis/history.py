@@ -1,13 +1,12 @@
 """What is known of each case before anybody judges it: requests, visits, coverage, contracts, facts entered.
 
-In: exports and a day. Out: one row a case (a member and an OON provider) with what claims, members, directory,
-agreements and people say of it. Nothing dated after the day is looked at.
+In: exports, a day and the register of requests. Out: one row a case (a member and an OON provider) with what claims,
+members, directory, requests and people say of it. Nothing dated after the day is looked at.
 """
 
 from datetime import date
 
 import narwhals as nw
-import numpy as np
 import pandas as pd
 
 from sca_analysis.claims import as_days, visit_lines
@@ -17,54 +16,32 @@ from sca_analysis.network import homes_on, locate, provider_names
 from sca_analysis.pseudonyms import pseudonym
 from sca_analysis.standards import specialty_of
 
-_REQUEST = [
+#: What the register calls an agreement, and what a case does: whether it still serves the treatment.
+_STATES = {"not_begun": "agreed", "in_force": "agreed", "expired": "ended"}
+_OF_REQUEST = [
     "case_id",
     *COURSE,
     "requested_date",
     "decision_date",
-    "decision",
     "denial_reason",
     "ground",
     "procedure_code",
     "requested_rate",
     "agreed_rate",
     "sessions_authorized",
+    "sessions_used",
     "effective_date",
     "expiry_date",
+    "visits_after_expiry",
+    "balance_billed",
+    "lines_balance_billed",
+    "lines_allowed_above",
+    "allowed_above",
+    "state",
 ]
-STATES = ("not_asked", "pending", "denied", "withdrawn", "agreed", "ended")
 
 
-def list_requests(exports: Exports, as_of: date) -> pd.DataFrame:
-    """Return the requests made up to a day as they stood on it: a later decision is still pending.
-
-    Returns
-    -------
-    DataFrame
-        The columns of ``tables.AGREEMENTS`` (dates as timestamps) and ``state``: pending, denied, withdrawn,
-        agreed (approved, its last day not yet past) or ended.
-
-    """
-    asked = to_pandas(
-        exports.table("agreements")
-        .filter(nw.col("requested_date") <= as_of)
-        .select(*_REQUEST, "taxonomy_code")
-        .sort("requested_date", "case_id")
-    )
-    today = pd.Timestamp(as_of)
-    for column in ("requested_date", "decision_date", "effective_date", "expiry_date"):
-        asked[column] = as_days(asked[column])
-    decision = asked["decision"].fillna("pending").where(~(asked["decision_date"] > today), "pending")
-    ended = asked["expiry_date"] < today
-    asked["state"] = np.where(decision == "approved", np.where(ended, "ended", "agreed"), decision)
-    decided = asked["state"].isin(["agreed", "ended"])
-    for column in ("agreed_rate", "sessions_authorized", "effective_date", "expiry_date"):
-        asked[column] = asked[column].where(decided)  # not yet known on the day
-    asked["decision_date"] = asked["decision_date"].where(asked["state"] != "pending")
-    return asked
-
-
-def gather(exports: Exports, as_of: date, courses: pd.DataFrame) -> pd.DataFrame:
+def gather(exports: Exports, as_of: date, courses: pd.DataFrame, register: pd.DataFrame) -> pd.DataFrame:
     """Return the cases of a day with what is known of each.
 
     Parameters
@@ -74,21 +51,28 @@ def gather(exports: Exports, as_of: date, courses: pd.DataFrame) -> pd.DataFrame
     courses : DataFrame
         Columns of ``tables.COURSES``: the OON courses of the twelve months, each of which is a case. So is a
         request that is pending, or agreed and not ended, without any visit.
+    register : DataFrame
+        Columns of ``tables.REGISTER``, as of the same day.
 
     Returns
     -------
     DataFrame
-        member_id, provider_npi, case_id, course_id (NA = no visits in the twelve months), what `list_requests`
-        says of the latest request, asked_on and day (its date, else ``as_of``), specialty, taxonomy_code, home
-        (zip, county_fips, x, y, z on asked_on), network_id (of the course, else on asked_on), provider_name;
-        first_visit_date, last_visit_date and visits_ever of the pair; visits_before and billed_before (OON,
-        before asked_on); covered_since and
-        network_before (since when the member is in the network of the as-of date, and the one before it);
-        left_network_on (the last day of the provider's listing in it, where none is active on asked_on).
+        member_id, provider_npi, case_id, course_id (NA = no visits in the twelve months), what the register says of
+        the latest request, state (not_asked, or that of the request), asked_on and day (its date, else ``as_of``),
+        specialty, taxonomy_code, home (zip, county_fips, x, y, z on asked_on), network_id (of the course, else on
+        asked_on), provider_name; first_visit_date, last_visit_date and visits_ever of the pair; visits_before and
+        billed_before (OON, before asked_on); covered_since and network_before (since when the member is in the
+        network of the as-of date, and the one before it); left_network_on (the last day of the provider's listing
+        in it, where none is active on asked_on).
 
     """
-    requests = list_requests(exports, as_of).drop_duplicates(COURSE, keep="last")
-    wanted = requests[requests["state"].isin(["pending", "agreed"])]
+    latest = register.sort_values(["requested_date", "case_id"]).drop_duplicates(COURSE, keep="last")
+    requests = latest[_OF_REQUEST].assign(
+        state=latest["state"].replace(_STATES),
+        asked_specialty=latest["specialty"],
+        day=as_days(latest["requested_date"]),
+    )
+    wanted = requests[requests["state"].isin(["pending", "agreed", "used_up"])]
     pairs = pd.concat([courses[COURSE], wanted[COURSE]]).drop_duplicates(ignore_index=True)
     cases = pairs.merge(courses.rename(columns={"network_id": "course_network"}), on=COURSE, how="left")
     cases = cases.drop(columns=["county_fips", "first_visit_date", "last_visit_date"])
@@ -96,8 +80,8 @@ def gather(exports: Exports, as_of: date, courses: pd.DataFrame) -> pd.DataFrame
     cases["state"] = cases["state"].fillna("not_asked")
     drawn = [pseudonym("P", m, n) for m, n in zip(cases["member_id"], cases["provider_npi"], strict=True)]
     cases["case_id"] = cases["case_id"].where(cases["case_id"].notna(), drawn)
-    cases["asked_on"] = cases["requested_date"].fillna(pd.Timestamp(as_of))
-    cases["day"] = cases["asked_on"]
+    cases["day"] = cases["day"].fillna(pd.Timestamp(as_of))
+    cases["asked_on"] = cases["day"]
     homes = homes_on(exports, cases[["member_id", "day"]])
     cases[["zip", "network_id"]] = homes[["zip", "network_id"]]
     # a request may come before the change of network that it is about
@@ -107,9 +91,10 @@ def gather(exports: Exports, as_of: date, courses: pd.DataFrame) -> pd.DataFrame
     cases["provider_name"] = cases["provider_npi"].map(provider_names(exports))
     cases = _add_visits(exports, as_of, cases)
     listed = _listed_codes(exports, cases["provider_npi"])
-    cases["taxonomy_code"] = cases["taxonomy_code"].fillna(cases.pop("billed_taxonomy")).fillna(listed)
+    cases["taxonomy_code"] = cases.pop("billed_taxonomy").astype("string").fillna(listed)
     named = specialty_of(cases["taxonomy_code"])
-    cases["specialty"] = cases["specialty"].fillna(named).fillna("not in the standard")
+    cases["specialty"] = cases["specialty"].fillna(cases.pop("asked_specialty")).fillna(named)
+    cases["specialty"] = cases["specialty"].fillna("not in the standard")
     return _add_contract(exports, _add_coverage(exports, as_of, cases))
 
 

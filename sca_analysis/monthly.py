@@ -8,29 +8,42 @@ import re
 from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from sca_analysis.adequacy import Adequacy, measure_adequacy
+from sca_analysis.changes import (
+    Standing,
+    compare_months,
+    list_moved_cases,
+    list_moved_cells,
+    take_standing,
+    tell_actions,
+    tell_changes,
+)
 from sca_analysis.claims import monthly_spend, window
 from sca_analysis.compliance import count_met
-from sca_analysis.courses import cost_courses, range_specialties, summarize_specialties
+from sca_analysis.contracting import make_or_buy
+from sca_analysis.courses import range_specialties, summarize_specialties
 from sca_analysis.errors import ParameterError
+from sca_analysis.estimates import calibration, estimate_agreements
 from sca_analysis.exports import Exports
 from sca_analysis.gaps import Gaps
+from sca_analysis.outcomes import measure
 
 #: Counts of members below this are not shown in anything meant to be shared. [CMS cell size
 #: suppression policy: cells of 1 to 10 are withheld]
 SMALL_CELL = 11
+_OF_MOVED = ["county_fips", "county", "specialty", "status_before", "status_after"]  # what tells of no member
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
 class Month:
-    """One month of a plan: its exports, gaps, courses of treatment and OON spend.
+    """One month of a plan: its exports, gaps, courses of treatment, cases, agreements and OON spend.
 
     Attributes
     ----------
@@ -39,8 +52,8 @@ class Month:
     first, as_of : date
         First day of the twelve months, and last day of the month.
     adequacy : Adequacy
-    courses : DataFrame
-        Columns of ``tables.COURSES``.
+    standing, before : Standing
+        How the plan stands on the last day, and stood a month before (None without claims of that month).
     ranges : DataFrame
         As ``courses.range_specialties``.
     spend : DataFrame
@@ -52,9 +65,30 @@ class Month:
     first: date
     as_of: date
     adequacy: Adequacy
-    courses: pd.DataFrame
+    standing: Standing
+    before: Standing | None
     ranges: pd.DataFrame
     spend: pd.DataFrame
+
+    @property
+    def courses(self) -> pd.DataFrame:
+        """The OON courses of treatment: columns of ``tables.COURSES``."""
+        return self.standing.courses
+
+    @property
+    def cases(self) -> pd.DataFrame:
+        """The SCA candidates: columns of ``tables.CASES``, member ids in them."""
+        return self.standing.cases.table
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """The figures on requests and agreements of the twelve months: columns of ``tables.MEASURES``."""
+        return measure(self.standing.register, self.first, self.as_of)
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """What agreements were expected to cost, and did: columns of ``tables.ESTIMATES``."""
+        return estimate_agreements(self.exports, self.as_of)
 
     @property
     def exports(self) -> Exports:
@@ -100,6 +134,17 @@ class Month:
                 of="patients",
             ),
             "courses": self.courses.drop(columns="member_id"),
+            "month_changes": compare_months(self.before, self.standing),
+            "moved_cells": list_moved_cells(self.before, self.standing)[_OF_MOVED],
+            "moved_cases": list_moved_cases(self.before, self.standing),
+            "alerts": self.standing.alerts,
+            "cases": self.cases.drop(columns="member_id"),
+            "case_evidence": self.standing.cases.evidence,
+            "register": self.standing.register.drop(columns="member_id"),
+            "measures": self.measures,
+            "estimates": self.estimates,
+            "calibration": calibration(self.estimates),
+            "make_or_buy": make_or_buy(self.standing.register, self.exports, self.as_of),
             "specialties": summarize_specialties(self.courses),
             "ranges": self.ranges,
             "spend": self.spend.assign(month=self.spend["month"].dt.strftime("%Y-%m")),
@@ -139,12 +184,15 @@ def analyse_month(data: str | Path, month: str) -> Month:
             f"there are no claims in {month}: {data} covers {oldest:%Y-%m} to {newest:%Y-%m}; choose a month in it."
         )
     adequacy = measure_adequacy(exports, as_of)
+    criteria = adequacy.network.criteria
+    earlier = as_of.replace(day=1) - timedelta(days=1)
     return Month(
         month=month,
         first=first,
         as_of=as_of,
         adequacy=adequacy,
-        courses=cost_courses(exports, as_of, adequacy.gaps),
+        standing=take_standing(exports, as_of, criteria, adequacy.gaps),
+        before=take_standing(exports, earlier, criteria) if oldest <= earlier else None,
         ranges=range_specialties(exports, as_of),
         spend=monthly_spend(exports, first, as_of),
     )
@@ -166,8 +214,16 @@ def parse_month(month: str) -> date:
 
 
 def summarize(month: Month) -> str:
-    """Return the summary as Markdown: what was read, where the gaps are, what it costs."""
-    return "\n".join(f"- {line}" for line in (_about_input(month), *_about_gaps(month), *_about_courses(month)))
+    """Return the summary as Markdown: what to do, what changed, then gaps, cases, costs, outcomes and input."""
+    lines = (
+        *tell_actions(month.standing),
+        *tell_changes(month.before, month.standing),
+        *_about_gaps(month),
+        *_about_courses(month),
+        *_about_outcomes(month),
+        _about_input(month),
+    )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def list_limits(month: Month) -> str:
@@ -322,4 +378,28 @@ def _about_courses(month: Month) -> list[str]:
         f"${totals['plan_paid_in_network']:,.2f} and ${totals['plan_paid_sca']:,.2f}. The rate "
         f"assumed is the agreed one for {agreed} courses and the usual charge, the ceiling, for the others."
     )
+    return lines
+
+
+def _about_outcomes(month: Month) -> list[str]:
+    """Return what came of the requests of the twelve months."""
+    register = month.standing.register
+    recent = register[register["requested_date"] >= pd.Timestamp(month.first)]
+    if recent.empty:
+        return [
+            "**Outcomes.** No SCA was asked for in the twelve months, or there is no `agreements` in these exports."
+        ]
+    states = recent["decision"].value_counts()
+    counted = ", ".join(f"{states[d]} {d}" for d in ("approved", "denied", "withdrawn", "pending") if d in states)
+    days = recent["days_to_decision"].dropna()
+    took = f"; half were decided within {days.median():g} days" if len(days) else ""
+    lines = [f"**Outcomes.** {len(recent)} SCAs were asked for in the twelve months: {counted}{took}."]
+    told = month.tables["calibration"]
+    told = told[(told["basis"] == "all") & (told["known"] > 0)]
+    if len(told):
+        words = ", ".join(f"{r.measure.replace('_', ' ')} {r.within} of {r.known}" for r in told.itertuples())
+        lines.append(
+            "**Were estimates right?** Finished agreements between P10 and P90 of what was to be expected when "
+            f"they were decided (8 of 10 would be ideal): {words}."
+        )
     return lines

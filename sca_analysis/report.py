@@ -1,6 +1,6 @@
 """Make the monthly report: run the notebook, publish it as one offline page, write the tables.
 
-The only module that writes results. A report is built in a folder of its own beside the last one
+The only module that writes reports and tables. A report is built in a folder of its own beside the last one
 and takes its place only when whole: a run that fails leaves the last good report untouched.
 """
 

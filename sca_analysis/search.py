@@ -57,8 +57,9 @@ def search_providers(exports: Exports, wanted: pd.DataFrame) -> pd.DataFrame:
     ----------
     exports : Exports
     wanted : DataFrame
-        One row a search: case_id, specialty, day, network_id (NA = of every network), x, y, z (home on the unit
-        sphere, NaN = no known place) and max_miles (NaN = no standard). Those without place or standard find nobody.
+        One row a search: case_id, provider_npi (the provider asked for, who is not searched), specialty, day,
+        network_id (NA = of every network), x, y, z (home on the unit sphere, NaN = no known place) and max_miles
+        (NaN = no standard). Those without place or standard find nobody.
 
     Returns
     -------
@@ -133,8 +134,8 @@ def _nearest_beyond(
         _, nearest = tree.query(spots[alone], k=[*range(1, wide + 1)])
         search, row = np.repeat(alone, wide), nearest.ravel()
         miles = places.great_circle_miles(spots[search], rows[VECTOR].to_numpy()[row])
-        judged = _judge(searches, rows, search, row, miles).assign(number=search)
-        limit = searches["max_miles"].to_numpy()[search]
+        judged = _judge(searches, rows, search, row, miles)
+        limit = searches["max_miles"].to_numpy()[judged["number"]]
         beyond = judged[judged["is_usable"] & (judged["miles"] > limit)].sort_values(["number", "miles", "npi"])
         beyond = beyond.drop_duplicates(["number", "npi"])
         beyond = beyond[beyond.groupby("number").cumcount() < BEYOND]
@@ -142,7 +143,7 @@ def _nearest_beyond(
         done = alone[(found == BEYOND) | (wide == len(rows))]
         words = searches["max_miles"].map("beyond {:g} miles".format)
         beyond = beyond[beyond["number"].isin(done)]
-        yield beyond.assign(is_usable=False, why_not=beyond["number"].map(words), obstacle=5).drop(columns="number")
+        yield beyond.assign(is_usable=False, why_not=beyond["number"].map(words), obstacle=5)
         alone = alone[~np.isin(alone, done)]
         wide *= 4
 
@@ -155,7 +156,9 @@ def _judge(
     miles: places.Floats,
 ) -> pd.DataFrame:
     """Return pairs of searches and rows with the reason why each does not count; blank where it does."""
-    mine = searches.loc[search, ["case_id", "day", "network_id"]].reset_index(drop=True)
+    others = rows["npi"].to_numpy(dtype=object)[row] != searches["provider_npi"].to_numpy(dtype=object)[search]
+    search, row, miles = search[others], row[others], miles[others]
+    mine = searches.loc[search, ["case_id", "day", "network_id"]].reset_index(drop=True).assign(number=search)
     pairs = rows.iloc[row].reset_index(drop=True).rename(columns={"network_id": "row_network"}).join(mine)
     other = pairs["row_network"].notna() & pairs["network_id"].notna() & (pairs["row_network"] != pairs["network_id"])
     reasons = [

@@ -416,7 +416,7 @@ CASES = Table(
         Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
         Column("county_fips", Kind.FIPS, "county of the member on asked_on"),
         Column("network_id", Kind.CODE, "network of the member on asked_on"),
-        Column("state", Kind.CODE, "not_asked, pending, denied, withdrawn, agreed (not yet ended) or ended"),
+        Column("state", Kind.CODE, "not_asked, pending, denied, withdrawn, agreed (not yet ended), used_up or ended"),
         Column("asked_on", Kind.DATE, "day of the latest request; the as-of date where none was made"),
         Column("grounds", Kind.TEXT, "grounds shown, separated by ;"),
         *(
@@ -772,7 +772,7 @@ REGISTER = Table(
         Column("expiry_date", Kind.DATE, "last day of the agreement"),
         Column("days_to_expiry", Kind.COUNT, "to the last day; below 0 = past", unit="days"),
         Column("sessions_used", Kind.COUNT, "days with a line within the dates", unit="visits", default="0"),
-        Column("sessions_denied", Kind.COUNT, "of those authorised, with all lines denied", unit="visits", default="0"),
+        Column("sessions_denied", Kind.COUNT, "of those authorised, denied", unit="visits", default="0"),
         Column("sessions_left", Kind.COUNT, "authorised and not used; blank = no limit", unit="visits"),
         Column("visits_over_sessions", Kind.COUNT, "within the dates, past the sessions", unit="visits"),
         Column("first_session_date", Kind.DATE, "first visit within the dates"),
@@ -933,6 +933,35 @@ ESTIMATES = Table(
     hazards=("One row is one patient: not for sharing outside the plan.",),
 )
 
+MONTH_CHANGES = Table(
+    "month_changes",
+    "one figure that is followed from month to month",
+    ("measure",),
+    (
+        Column("measure", Kind.TEXT, "what is counted"),
+        Column("unit", Kind.TEXT, "of what"),
+        Column("before", Kind.COUNT, "on the last day of the month before; blank = no claims of it"),
+        Column("now", Kind.COUNT, "on the last day of the month"),
+        Column("change", Kind.COUNT, "now - before"),
+    ),
+)
+
+MOVED_CASES = Table(
+    "moved_cases",
+    "one case that is new, gone or changed since the month before",
+    ("case_id",),
+    (
+        Column("case_id", Kind.CODE, "as in cases"),
+        Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
+        Column("state_before", Kind.CODE, "as in cases, or new"),
+        Column("state", Kind.CODE, "as in cases, or no longer a case"),
+        Column("grounds_before", Kind.TEXT, "grounds shown then"),
+        Column("grounds", Kind.TEXT, "grounds shown now"),
+        Column("at_stake", Kind.MONEY, "as in cases", unit="USD"),
+    ),
+    hazards=("One row is one patient: not for sharing outside the plan.",),
+)
+
 SET_ASIDE = Table(
     "set_aside",
     "one row of an export that was not accepted",
@@ -992,6 +1021,8 @@ RESULTS: dict[str, Table] = {
         ALERTS,
         MAKE_OR_BUY,
         ESTIMATES,
+        MONTH_CHANGES,
+        MOVED_CASES,
         SET_ASIDE,
         FINDINGS,
     )

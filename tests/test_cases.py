@@ -428,3 +428,17 @@ def test_case_numbers_depend_on_the_key(monkeypatch):
     monkeypatch.setenv(KEY, "secret")
     assert pseudonym("P", "M1", "1") != plain
     assert pseudonym("P", "M1", "1").startswith("P")
+
+
+def test_s10_what_came_of_the_agreement(sample, planted):
+    over = set(planted.loc[planted["kind"] == "sessions_over", "case_id"])
+    ended = set(planted.loc[planted["kind"] == "expired", "case_id"])
+    states = sample.table.set_index("case_id")["state"].to_dict()
+    for case, state in states.items():
+        told = said(sample, case, "S10")
+        if state in ("not_asked", "pending", "denied", "withdrawn"):
+            assert told == []
+        else:
+            assert "sessions used up to 2026-06-30" in told[0]
+        assert (state == "ended") == (case in ended), case
+        assert state == "used_up" or case not in over - ended, case

@@ -20,27 +20,31 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # A module imports only from floors below its own. Within the floors of design, a module that others of its
 # floor stand on (rules under check, check under exports, claims under gaps, casefile under quotes) has its own step.
 FLOORS = [
-    {"errors", "tables", "amounts", "cover", "pseudonyms"},
-    {"standards", "medicare", "shapes"},
+    {"errors", "tables", "amounts", "cover", "pseudonyms", "phrases"},
+    {"standards", "medicare", "shapes", "word"},
     {"readers", "travel"},
     {"rules", "places"},
     {"check", "dictionary"},
+    {"remittances"},
     {"exports"},
     {"claims", "costs"},
     {"network", "casefile"},
     {"reach", "candidates", "demand"},
     {"gaps", "cells", "listings", "parity", "hsd"},
     {"compliance", "remedies", "servicing", "exception_file", "courses", "quotes", "search", "register"},
-    {"adequacy", "charts", "history", "grounds", "course_cases", "estimates", "contracting", "alerts"},
-    {"cases", "outcomes"},
-    {"monthly", "maps", "network_charts", "display", "scenarios", "entries", "outcome_charts"},
-    {"report", "sample", "what_if"},
-    {"cli"},
+    {"adequacy", "charts", "history", "grounds", "course_cases", "portfolio", "estimates", "contracting", "alerts"},
+    {"cases", "outcomes", "annexes"},
+    {"changes", "maps", "network_charts", "display", "scenarios", "entries", "outcome_charts", "case_charts", "terms"},
+    {"monthly", "what_if", "letters"},
+    {"dossier", "report", "sample"},
+    {"cli", "fee_charts", "case_library", "kept"},
+    {"fee_words"},
+    {"controls"},
 ]
 ONLY = {
-    "plotly": {"charts", "network_charts", "maps", "report", "outcome_charts"},
+    "plotly": {"charts", "network_charts", "maps", "report", "outcome_charts", "fee_charts", "case_charts"},
     "ipywidgets": {"controls"},
-    "duckdb": {"readers", "check", "exports"},
+    "duckdb": {"readers", "check", "remittances", "exports"},
     "openpyxl": {"readers"},
 }
 TOP = {"notebooks", "data", "sca_analysis", "tests", "environment.yml", "README.md"}

@@ -18,7 +18,14 @@ LATITUDES = ("44.3", "44.35", "44.6", "45.2")
 
 def wanted(**columns):
     """Return one search: psychiatry at 44.3, -69.8 on the day, in network EX1, within 30 miles."""
-    row = {"case_id": "S1", "specialty": "Psychiatry", "day": pd.Timestamp(DAY), "network_id": "EX1", "max_miles": 30.0}
+    row = {
+        "case_id": "S1",
+        "provider_npi": npi(77),
+        "specialty": "Psychiatry",
+        "day": pd.Timestamp(DAY),
+        "network_id": "EX1",
+        "max_miles": 30.0,
+    }
     row |= {"zip": "04330", "latitude": 44.3, "longitude": -69.8, "county_fips": None} | columns
     return locate(pd.DataFrame([row])).assign(county_fips="23011")
 
@@ -113,6 +120,13 @@ def test_each_search_has_its_own_day(tmp_path):
         "C": "left the network on 2026-03-31",
     }
     assert found["last_visit_date"].notna().to_dict() == {"A": False, "B": True, "C": True}
+
+
+def test_the_provider_asked_for_is_not_searched(tmp_path):
+    rows = [listing(1, **at("44.35")), listing(77, **at("44.31", network_id="EX2")), listing(77, **at("45.2"))]
+    exports = open_directory(tmp_path / "e", rows)
+    assert search_providers(exports, wanted())["npi"].tolist() == [npi(1)]
+    assert set(search_providers(exports, wanted(provider_npi=npi(1)))["npi"]) == {npi(77)}
 
 
 def test_no_place_and_no_standard_find_nobody(tmp_path):
