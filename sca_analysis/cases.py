@@ -221,9 +221,9 @@ def _describe(table: pd.DataFrame, judged: Mapping[str, Judged]) -> pd.DataFrame
     cases = [judged[case] for case in table["case_id"]]
     found = pd.DataFrame({g: [one.findings[g] for one in cases] for g in GROUNDS}, index=table.index, dtype="string")
     table = table.join(found).assign(
-        grounds=["; ".join(g for g in GROUNDS if one.findings[g] == SHOWN) for one in cases],
-        to_enter=["; ".join(dict.fromkeys(one.to_enter)) for one in cases],
-        is_complete=[is_complete(one) for one in cases],
+        grounds=pd.array(["; ".join(g for g in GROUNDS if one.findings[g] == SHOWN) for one in cases], dtype="string"),
+        to_enter=pd.array(["; ".join(dict.fromkeys(one.to_enter)) for one in cases], dtype="string"),
+        is_complete=np.array([is_complete(one) for one in cases], dtype=np.bool_),
         at_stake=table["member_total_out_of_network"] - table["member_total_sca"],
         visits=table["visits"].fillna(0).astype("int64"),
         not_costed=table["not_costed"].where(table["course_id"].notna(), "no OON visits in the twelve months"),
@@ -233,7 +233,7 @@ def _describe(table: pd.DataFrame, judged: Mapping[str, Judged]) -> pd.DataFrame
             "is_agreed": table["state"] == "agreed",
             "gap": table["gap"] != SHOWN,
             "continuity": table["continuity"] != SHOWN,
-            "few": -(table[list(GROUNDS)] == SHOWN).sum(axis=1),
+            "few": -(table[list(GROUNDS)] == SHOWN).to_numpy(dtype=bool).sum(axis=1),
             "stake": _falling(table["at_stake"]),
             "billed": _falling(table["billed"]),
             "case_id": table["case_id"],

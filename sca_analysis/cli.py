@@ -124,6 +124,29 @@ def check(data: Path, as_json: bool) -> None:
         click.echo(f"\nNot in this folder: {', '.join(exports.missing)}.")
 
 
+@main.command("map")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--plan", default="My plan", show_default=True, help="Name of the plan.")
+@click.option("--write", is_flag=True, help="Write exports.yaml into FOLDER, unless there is one.")
+def map_folder(folder: Path, plan: str, write: bool) -> None:
+    """Propose an exports.yaml for the files of FOLDER: which table each is, and which column is which."""
+    from sca_analysis.mapping import as_yaml, propose, write_config
+
+    proposals = propose(folder)
+    for one in proposals:
+        what = f"{one.table} ({one.format})" if one.table else "not used"
+        click.echo(f"{one.path}: {what}", err=True)
+        for note in (*one.notes, *(f"nothing fits {c}, which must be there" for c in one.missing)):
+            click.echo(f"    {note}", err=True)
+        if one.table and one.unused:
+            click.echo(f"    not used: {', '.join(one.unused)}", err=True)
+    if write:
+        path = write_config(folder, proposals, plan)
+        click.echo(f"{path} is written. Look at it, then: sca check --data {folder}", err=True)
+    else:
+        click.echo(as_yaml(proposals, plan), nl=False)
+
+
 @main.command()
 @data_option
 @as_of_option

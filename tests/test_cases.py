@@ -419,6 +419,17 @@ def test_nothing_after_the_day_is_looked_at(tmp_path):
     pd.testing.assert_frame_equal(left.evidence, right.evidence)
 
 
+def test_no_case_at_all(tmp_path):
+    exports = open_tables(
+        tmp_path / "e", claims=[claim("M1", 1, network_status="in")], directory=[listing(1)], members=[span("M1")]
+    )
+    cases = list_cases(exports, DAY, find_gaps(exports, DAY))
+    assert list(cases.table) == list(CASES.names)
+    assert cases.table.empty
+    assert cases.missing.empty
+    assert cases.summary.to_numpy().sum() == 0
+
+
 def test_case_numbers_depend_on_the_key(monkeypatch):
     from sca_analysis.pseudonyms import KEY, pseudonym
 
