@@ -22,7 +22,7 @@ from sca_analysis.monthly import (
     withhold_small_cells,
 )
 from tests.folders import claim, listing, span, write_tables
-from tests.test_cases import benefit_row, tier
+from tests.test_courses import benefit_row, tier
 
 BENEFITS = [benefit_row("A", in_network=tier(), out_of_network=tier("100.00", "0.40"))]
 FEES = [{"procedure_code": "P", "in_network_rate": "50.00", "out_of_network_allowed": "60.00", "usual_charge": "90.00"}]
@@ -90,7 +90,7 @@ def make(folder, **changes):
             ),
         ],
         "directory": [listing(1), listing(3, zip="00000"), listing(4, zip="00000")],
-        "members": [span(f"K{n}") for n in range(12)] + [span(f"S{n}", zip="02108") for n in range(3)],
+        "members": [span(f"K{n}") for n in range(12)] + [span(f"T{n}", zip="02108") for n in range(3)],
         "benefits": BENEFITS,
         "fees": FEES,
     } | changes
