@@ -20,19 +20,19 @@ from sca_analysis.rules import MEANINGS, SQL_TYPES, Rule, class_of, rules_for, s
 from sca_analysis.tables import SET_ASIDE, Kind, Table
 
 Finding = tuple[str, str, str, str, str, int, int, str]  # a row of tables.FINDINGS
-_AMOUNTS = ("billed_amount", "allowed_amount", "paid_amount", "member_amount")
 
 
 @dataclass
 class Loaded:
-    """One file after its check: what was read, and which rules make findings."""
+    """One file after its check: what was read, and which rules make findings. ``number`` is that of the file."""
 
+    number: int
     table: str
     path: str
     format: str
-    first_rowid: int
     rows: int
     records: int  # of the file, for which the rows stand
+    first_rowid: int
     first_row: int
     notes: list[Rule]
     malformed: list[Malformed] = field(default_factory=list)
@@ -40,22 +40,45 @@ class Loaded:
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, table: Table, raw: Raw, source: Source, path: str, period_end: date
-) -> Loaded:
-    """Append a file's rows, typed and judged, to the staging table of ``table``.
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    raw: Raw,
+    source: Source,
+    paths: Sequence[str],
+    period_end: date,
+    first: int = 0,
+) -> list[Loaded]:
+    """Append the rows of files that were read together, typed and judged, to the staging table of ``table``.
+
+    Parameters
+    ----------
+    con : DuckDBPyConnection
+    table : Table
+    raw : Raw
+    source : Source
+    paths : sequence of str
+        The files as they are shown, one unless ``raw.file`` says which.
+    period_end : date
+    first : int
+        Number of the first of them; each file of a folder has its own.
+
+    Returns
+    -------
+    list of Loaded
+        One a file.
 
     Raises
     ------
     ExportError
-        If the file cannot be read to its end.
+        If a file cannot be read to its end.
 
     """
     source = raw.source or source
     _refuse_date_format(con, table, source)
     strict, notes = rules_for(table, list(raw.columns), source, period_end)
     con.execute(_create_staging(table))
-    before = _count(con, f"SELECT count(*) FROM {staging(table)}")
-    statement = f"INSERT INTO {staging(table)} {_select(table, raw, source, strict, notes)}"
+    before = count_of(con, f"SELECT count(*) FROM {staging(table)}")
+    statement = f"INSERT INTO {staging(table)} {_select(table, raw, source, strict, notes, first)}"
     try:
         con.execute(statement)
     except duckdb.Error as error:
@@ -63,19 +86,43 @@ def stage(
         full = isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException))
         why = "memory or the temporary folder is full, or the file is gone" if full else "it is damaged"
         raise ExportError(
-            f"{path} cannot be read to its end as {raw.format} ({why}): free some room, or export it again."
+            f"{paths[0]} cannot be read to its end as {raw.format} ({why}): free some room, or export it again."
         ) from error
-    rows = _count(con, f"SELECT count(*) FROM {staging(table)}") - before
-    records = _count(con, f"SELECT coalesce(sum(_records), 0) FROM {staging(table)} WHERE rowid >= {before}")
-    lost = list(raw.malformed())
-    return Loaded(table.name, path, raw.format, before, rows, records, raw.first_row, notes, lost, bool(raw.place))
+    counted = con.execute(
+        f"SELECT _file, count(*), coalesce(sum(_records), 0), min(rowid) FROM {staging(table)} "
+        f"WHERE rowid >= {before} GROUP BY _file"
+    ).fetchall()
+    rows = {file: (int(n), int(records), int(start)) for file, n, records, start in counted}
+    lost: dict[int, list[Malformed]] = {}
+    for one in raw.malformed():
+        lost.setdefault(first + one.file, []).append(one)
+    found = []
+    for number, path in enumerate(paths, start=first):
+        n, records, start = rows.get(number, (0, 0, before))
+        found.append(
+            Loaded(
+                number=number,
+                table=table.name,
+                path=path,
+                format=raw.format,
+                rows=n,
+                records=records,
+                first_rowid=start,
+                first_row=raw.first_row,
+                notes=notes,
+                malformed=lost.get(number, []),
+                has_place=bool(raw.place),
+            )
+        )
+    return found
 
 
 def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Set duplicates aside and, for claims, infer reversals and mark the version that counts.
 
     Two rows with one key are ``duplicate_row`` if all columns agree, else ``duplicate_key``;
-    the first in file order is kept. A reversal does not repeat the line that it reverses.
+    the first in file order is kept, of members that claims name the newest. A reversal does not repeat the line
+    that it reverses.
     """
     rows = staging(table)
     line = [k for k in table.key if k != "claim_version"]
@@ -83,7 +130,7 @@ def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     keys = ", ".join(name(k) for k in line)
     # rows whose key occurs once, nearly all, take no part in what follows
     con.execute(f"CREATE OR REPLACE TEMP TABLE many AS SELECT {keys} FROM {rows} GROUP BY {keys} HAVING count(*) > 1")
-    if _count(con, "SELECT count(*) FROM many") == 0:
+    if count_of(con, "SELECT count(*) FROM many") == 0:
         return
     con.execute(
         f"CREATE OR REPLACE TEMP VIEW repeated AS SELECT s.rowid AS id, s.* FROM {rows} s JOIN many m ON {same}"
@@ -96,98 +143,19 @@ def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     if table.name == "fees":
         # rows that fill other columns, such as Medicare's beside the plan's own, complete each other
         partition += "".join(f", {name(c.name)} IS NULL" for c in table.columns if c.kind is Kind.MONEY)
+    order = "_reference DESC NULLS LAST, id" if table.name == "members" else "id"
     con.execute(
         f"""
         UPDATE {rows} SET _problem = d.problem FROM (
             SELECT id, CASE WHEN h = first_value(h) OVER w THEN 'duplicate_row' ELSE 'duplicate_key' END AS problem,
                    row_number() OVER w AS n
             FROM (SELECT *, hash({", ".join(name(c) for c in table.names)}) AS h FROM repeated WHERE _problem IS NULL)
-            WINDOW w AS (PARTITION BY {partition} ORDER BY id)
+            WINDOW w AS (PARTITION BY {partition} ORDER BY {order})
         ) d WHERE d.n > 1 AND {rows}.rowid = d.id
         """
     )
     if table.name == "claims":
         _mark_current(con, rows)
-
-
-def join_remittances(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> list[Finding]:
-    """Give the lines of X12 835 files what their submissions in X12 837 files say, and the same number.
-
-    A payment belongs to a submitted line of the same claim_id: by the provider's number of the line
-    (REF*6R), else by LX01 where the payer returns that, else by procedure, day and charge in their
-    order, else by number and procedure. It takes the line's number, so that it is a later version of
-    it; member, provider and taxonomy code as submitted, since an 835 may name only the payee, and
-    identifies members in a form of its own; and what is blank. A further part of a line that the
-    payer split keeps its own number. A payment whose claim was submitted without such a line (bundled,
-    or added by the payer) is marked 835- so that it supersedes none.
-
-    Returns
-    -------
-    list of Finding
-        How many payments found their line, and how many did not.
-
-    """
-    parts = {f: [_in_file(one) for one in loaded if one.format == f] for f in ("x12-837", "x12-835")}
-    if not all(parts.values()):
-        return []
-    rows = "staging_claims"
-    submitted, remitted = (" OR ".join(f"({p})" for p in parts[f]) for f in ("x12-837", "x12-835"))
-    fillable = "_problem IS NULL OR _problem IN ('missing:member_id', 'missing:provider_npi')"
-    alike = "claim_id, claim_version, procedure_code, service_date, abs(billed_amount)"
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE pairs AS
-        WITH s AS (SELECT rowid AS id, *, row_number() OVER (PARTITION BY {alike} ORDER BY rowid) AS nth
-                   FROM {rows} WHERE ({submitted}) AND _problem IS NULL),
-             r AS (SELECT rowid AS id, *, row_number() OVER (PARTITION BY {alike} ORDER BY rowid) AS nth
-                   FROM {rows} WHERE ({remitted}) AND ({fillable})),
-             ranked AS (
-                SELECT r.id, s.id AS submission, s.line_number, r.claim_id, r.claim_version, CASE
-                    WHEN r._reference = s._reference THEN 1
-                    WHEN r._reference = s.line_number AND r.procedure_code = s.procedure_code THEN 2
-                    WHEN r.procedure_code = s.procedure_code AND r.service_date = s.service_date
-                        AND abs(r.billed_amount) = s.billed_amount AND r.nth = s.nth THEN 3
-                    WHEN r.line_number = s.line_number AND r.procedure_code = s.procedure_code THEN 4
-                END AS how, coalesce(s.claim_version <= r.claim_version, false) AS is_before, s.claim_version AS version
-                FROM r JOIN s ON r.claim_id = s.claim_id)
-        SELECT *, row_number() OVER (PARTITION BY claim_id, claim_version, line_number ORDER BY id) AS part FROM (
-            SELECT * FROM ranked
-            QUALIFY row_number() OVER (
-                PARTITION BY id ORDER BY how NULLS LAST, is_before DESC, version DESC, submission) = 1)
-        """
-    )
-    taken = ", ".join(f"{c} = s.{c}" for c in ("member_id", "provider_npi", "taxonomy_code"))
-    kept = ("diagnosis_code", "place_of_service", "network_status", "network_id", "member_zip")
-    filled = ", ".join(f"{c} = coalesce({rows}.{c}, s.{c})" for c in kept)
-    sound = " AND ".join(
-        [f"{rows}.{c} IS NOT NULL" for c in ("line_number", "service_date", "procedure_code", "billed_amount")]
-        + [f"(coalesce({rows}.{c}, 0) >= 0 OR {rows}.claim_status = 'reversed')" for c in _AMOUNTS]
-    )
-    con.execute(
-        f"""
-        UPDATE {rows} SET {taken}, {filled},
-            line_number = CASE WHEN p.part = 1 THEN s.line_number ELSE {rows}.line_number END,
-            _problem = CASE WHEN {sound} THEN NULL ELSE {rows}._problem END,
-            _class = CASE WHEN {sound} THEN NULL ELSE {rows}._class END
-        FROM pairs p JOIN {rows} s ON s.rowid = p.submission WHERE {rows}.rowid = p.id AND p.how IS NOT NULL
-        """
-    )
-    con.execute(
-        f"UPDATE {rows} SET line_number = '835-' || {rows}.line_number FROM pairs p "
-        f"WHERE {rows}.rowid = p.id AND p.how IS NULL"
-    )
-    joined = _count(con, "SELECT count(*) FROM pairs WHERE how IS NOT NULL")
-    total = _count(con, f"SELECT count(*) FROM {rows} WHERE ({remitted}) AND _problem IS NULL")
-    meanings = {
-        ("information", "remittance_joined", joined): "payments completed from the submitted line that they belong to",
-        ("warning", "remittance_without_line", total - joined): "payments whose submitted line is in no file: "
-        "diagnosis, place of service and taxonomy code are blank",
-    }
-    return [
-        ("claims", "", level, rule, "line_number", n, total, text)
-        for (level, rule, n), text in meanings.items()
-        if n > 0
-    ]
 
 
 def _infer_reversals(con: duckdb.DuckDBPyConnection, rows: str) -> None:
@@ -230,57 +198,87 @@ def _mark_current(con: duckdb.DuckDBPyConnection, rows: str) -> None:
 
 def list_set_aside(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> pd.DataFrame:
     """Return every row set aside, in file order: the columns of ``tables.SET_ASIDE``."""
+    columns = ["file", "row", "column", "value_class", "reason", "rows"]
     parts = []
-    for one in loaded:
+    for table, files in _by_table(loaded).items():
         bad = con.execute(
-            f"SELECT coalesce(_place, rowid - {one.first_rowid} + {one.first_row}) AS row, "
+            "SELECT _file AS file, coalesce(_place, rowid) AS row, "
             "CASE WHEN contains(_problem, ':') THEN substr(_problem, strpos(_problem, ':') + 1) ELSE '' END AS column, "
             "coalesce(_class, 'whole row') AS value_class, _problem AS reason, _records AS rows "
-            f"FROM staging_{one.table} WHERE _problem IS NOT NULL AND {_in_file(one)} ORDER BY row"
+            f"FROM staging_{table} WHERE _problem IS NOT NULL ORDER BY _file, rowid"
         ).df()
-        if not one.has_place:  # DuckDB numbered the well-formed records only
-            bad["row"] = rows_of(bad["row"].to_numpy(dtype=np.int64), [m.row for m in one.malformed])
-        if one.malformed:
-            lost = pd.DataFrame(
-                [(m.row, "", "whole row", m.reason, m.rows) for m in one.malformed], columns=bad.columns
-            )
-            bad = pd.concat([bad, lost] if len(bad) else [lost], ignore_index=True).sort_values("row", kind="stable")
-        parts.append(bad.assign(table=one.table, path=one.path))
-    if not parts:
+        rows, file = bad["row"].to_numpy(dtype=np.int64, copy=True), bad["file"].to_numpy(dtype=np.int64)
+        for one in files:
+            if not one.has_place:  # DuckDB numbered the well-formed records only
+                mine = slice(*np.searchsorted(file, [one.number, one.number + 1]))
+                places = rows[mine] - one.first_rowid + one.first_row
+                rows[mine] = rows_of(places, [m.row for m in one.malformed])
+        parts.append(bad.assign(row=rows)[columns])
+        lost = [(one.number, m.row, "", "whole row", m.reason, m.rows) for one in files for m in one.malformed]
+        if lost:
+            parts.append(pd.DataFrame(lost, columns=columns))
+    found = [part for part in parts if len(part)]
+    if not found:
         return pd.DataFrame(columns=list(SET_ASIDE.names))
-    return pd.concat(parts, ignore_index=True)[list(SET_ASIDE.names)]
+    every = pd.concat(found, ignore_index=True)
+    every = every.iloc[np.lexsort((every["row"].to_numpy(np.int64), every["file"].to_numpy(np.int64)))]
+    every["table"] = every["file"].map({one.number: one.table for one in loaded})
+    every["path"] = every["file"].map({one.number: one.path for one in loaded})
+    return every[list(SET_ASIDE.names)].reset_index(drop=True)
 
 
-def count_reasons(con: duckdb.DuckDBPyConnection, one: Loaded) -> tuple[int, dict[str, int]]:
-    """Return how many records of one file were accepted, and how many set aside by reason."""
-    counted = con.execute(
-        f"SELECT _problem, sum(_records) FROM staging_{one.table} WHERE {_in_file(one)} GROUP BY 1"
-    ).fetchall()
-    reasons = Counter({reason: int(n) for reason, n in counted if reason is not None})
-    for lost in one.malformed:
-        reasons[lost.reason] += lost.rows
-    return sum(int(n) for reason, n in counted if reason is None), dict(sorted(reasons.items()))
+def count_reasons(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> list[tuple[int, dict[str, int]]]:
+    """Return how many records of each file were accepted, and how many set aside by reason."""
+    accepted: Counter[int] = Counter()
+    reasons: dict[int, Counter[str]] = {one.number: Counter() for one in loaded}
+    for table in _by_table(loaded):
+        counted = con.execute(f"SELECT _file, _problem, sum(_records) FROM staging_{table} GROUP BY 1, 2").fetchall()
+        for file, reason, n in counted:
+            if reason is None:
+                accepted[file] += int(n)
+            else:
+                reasons[file][reason] += int(n)
+    for one in loaded:
+        for lost in one.malformed:
+            reasons[one.number][lost.reason] += lost.rows
+    return [(accepted[one.number], dict(sorted(reasons[one.number].items()))) for one in loaded]
 
 
-def list_findings(con: duckdb.DuckDBPyConnection, one: Loaded) -> list[tuple[str, str, str, str, str, int, int, str]]:
-    """Return the findings on the accepted rows of one file (see tables.FINDINGS)."""
-    sums = [f"count(*) FILTER (WHERE (_notes & {1 << i}) <> 0)" for i in range(len(one.notes))]
-    notes = list(one.notes)
-    if one.table == "claims":
-        sums += ["count(*) FILTER (WHERE _inferred)", "count(*) FILTER (WHERE NOT _current)"]
-        notes += [
-            Rule("reversal_inferred", "claim_status", "", "information"),
-            Rule("superseded", "claim_version", "", "information"),
-        ]
-    counted = con.execute(
-        f"SELECT count(*), {', '.join(sums) or '0'} FROM staging_{one.table} WHERE _problem IS NULL AND {_in_file(one)}"
-    ).fetchall()[0]
-    total, *counts = counted
-    return [
-        (one.table, one.path, n.level, n.name, n.column, count, total, MEANINGS[n.name])
-        for n, count in zip(notes, counts, strict=False)
-        if count
+def list_findings(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> list[Finding]:
+    """Return the findings on the accepted rows of each file (see tables.FINDINGS)."""
+    of_claims = [
+        Rule("reversal_inferred", "claim_status", "", "information"),
+        Rule("superseded", "claim_version", "", "information"),
     ]
+    counts: dict[int, tuple[int, ...]] = {}
+    for table, files in _by_table(loaded).items():
+        most = max(len(one.notes) for one in files)
+        sums = ["count(*)", *(f"count(*) FILTER (WHERE (_notes & {1 << i}) <> 0)" for i in range(most))]
+        if table == "claims":
+            sums[1:1] = ["count(*) FILTER (WHERE _inferred)", "count(*) FILTER (WHERE NOT _current)"]
+        counted = con.execute(
+            f"SELECT _file, {', '.join(sums)} FROM staging_{table} WHERE _problem IS NULL GROUP BY _file"
+        ).fetchall()
+        counts |= {file: tuple(n) for file, *n in counted}
+    found: list[Finding] = []
+    for one in loaded:
+        total, *numbers = counts.get(one.number, (0,))
+        own = of_claims if one.table == "claims" else []
+        ordered = sorted(zip([*own, *one.notes], numbers, strict=False), key=lambda pair: pair[0] in own)
+        found += [
+            (one.table, one.path, n.level, n.name, n.column, count, total, MEANINGS[n.name])
+            for n, count in ordered
+            if count
+        ]
+    return found
+
+
+def _by_table(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
+    """Return the files of each table, in the order in which they were read."""
+    found: dict[str, list[Loaded]] = {}
+    for one in loaded:
+        found.setdefault(one.table, []).append(one)
+    return found
 
 
 def staging(table: Table) -> str:
@@ -288,19 +286,21 @@ def staging(table: Table) -> str:
     return f"staging_{table.name}"
 
 
-def _in_file(one: Loaded) -> str:
-    return f"rowid BETWEEN {one.first_rowid} AND {one.first_rowid + one.rows - 1}"
+def rows_in(files: Sequence[Loaded]) -> str:
+    """Return SQL that is true for the staged rows of files of one table."""
+    return f"_file IN ({', '.join(str(one.number) for one in files)})" if files else "false"
 
 
 def _create_staging(table: Table) -> str:
     columns = ", ".join(f"{name(c.name)} {SQL_TYPES[c.kind]}" for c in table.columns)
     return (
         f"CREATE TABLE IF NOT EXISTS {staging(table)} ({columns}, _problem VARCHAR, _class VARCHAR, "
-        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT, _records BIGINT, _reference VARCHAR)"
+        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT, _records BIGINT, _reference VARCHAR, "
+        "_number VARCHAR, _original VARCHAR, _file BIGINT)"
     )
 
 
-def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], notes: Sequence[Rule]) -> str:
+def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], notes: Sequence[Rule], first: int) -> str:
     """Text, then values, then judgement, then what stood there: projections that DuckDB runs as one scan."""
     present = [c for c in table.columns if c.name in raw.columns]
     texts = ", ".join(f"{text_of(c, raw.columns[c.name])} AS {name('t_' + c.name)}" for c in present)
@@ -312,14 +312,17 @@ def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], note
     unselected = f"WHEN NOT _selected THEN {quote('not_selected:' + raw.selector)}"
     return (
         f"SELECT {final}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, {bits}, "
-        f"true, false, _place, _records, _reference FROM (SELECT *, CASE {unselected} {problems} END AS _found "
+        "true, false, _place, _records, _reference, _number, _original, _file "
+        f"FROM (SELECT *, CASE {unselected} {problems} END AS _found "
         f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected, "
         f"{raw.place or 'NULL'} AS _place, {raw.stands_for or '1'} AS _records, "
-        f"{raw.reference or 'NULL'} AS _reference FROM {raw.relation})))"
+        f"{raw.reference or 'NULL'} AS _reference, {raw.number or 'NULL'} AS _number, "
+        f"{raw.original or 'NULL'} AS _original, {raw.file or '0'} + {first} AS _file FROM {raw.relation})))"
     )
 
 
-def _count(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+def count_of(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """Return the one whole number that a query gives."""
     return int(con.execute(sql).fetchall()[0][0])
 
 

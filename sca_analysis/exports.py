@@ -24,9 +24,9 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 from tqdm import tqdm
 
-from sca_analysis import check, standards
+from sca_analysis import check, remittances, standards
 from sca_analysis.errors import ExportError
-from sca_analysis.readers import read
+from sca_analysis.readers import group, nucc, read
 from sca_analysis.readers.source import Entry, Source, quote
 from sca_analysis.rules import SQL_TYPES
 from sca_analysis.tables import CLAIMS, EXPORTS, FEES, FINDINGS, MEMBERS, Table
@@ -49,6 +49,12 @@ class Plan(Entry):
     standard: str | None = None  # name of a packaged standard, or a file of one, as `sca gaps --standards`
 
 
+class Reference(Entry):
+    """Newer editions of code sets than the packaged ones."""
+
+    taxonomy: str | None = None  # NUCC's taxonomy code set, as published
+
+
 def _listed(value: object) -> object:
     """One entry may be written without the dash of a list."""
     return [value] if isinstance(value, dict) else value
@@ -61,6 +67,7 @@ class Config(Entry):
     """``exports.yaml``: the plan, the end of the period, and the files of each table."""
 
     plan: Plan = Plan()
+    reference: Reference = Reference()
     period_end: date | None = Field(default=None, description="last day that events can have; blank = today")
     claims: Sources = Field(default_factory=list)
     directory: Sources = Field(default_factory=list)
@@ -131,19 +138,24 @@ class Exports:
             raise ExportError(f"engine {engine!r} is not known; known are {', '.join(ENGINES)}.")
         root = Path(folder)
         config = read_config(root)
-        files = [(table, source, path) for table, source in config.sources() for path in find_files(root, source)]
+        references = _learn_codes(root, config.reference)
+        files = [(table, source, find_files(root, source)) for table, source in config.sources()]
         con, work = _connect()
         period_end = config.period_end or date.today()
-        loaded = []
+        loaded: list[check.Loaded] = []
         # a bar only for people, and only for what takes longer than two seconds
-        for table, source, path in tqdm(
-            files, desc="Reading exports", unit="file", delay=2, disable=not sys.stdout.isatty()
-        ):
-            with tempfile.TemporaryDirectory(dir=work) as copies:  # rewritten files hold members: gone once read
-                raw = read(con, path, table, source, Path(copies))
-                loaded.append(check.stage(con, table, raw, source, _shown(path, root), period_end))
+        total = sum(len(paths) for *_, paths in files)
+        bar = tqdm(desc="Reading exports", unit="file", total=total, delay=2, disable=not sys.stdout.isatty())
+        for table, source, found_paths in files:
+            for chosen, paths in group(found_paths, table, source):
+                with tempfile.TemporaryDirectory(dir=work) as copies:  # rewritten files hold members: gone once read
+                    raw = read(con, paths, table, source, Path(copies), chosen)
+                    shown = [_shown(path, root) for path in paths]
+                    loaded += check.stage(con, table, raw, source, shown, period_end, first=len(loaded))
+                bar.update(len(paths))
+        bar.close()
         found = {one.table for one in loaded}
-        joined = check.join_remittances(con, [one for one in loaded if one.table == CLAIMS.name])
+        joined = remittances.bring_together(con, [one for one in loaded if one.table == CLAIMS.name])
         for table in EXPORTS.values():
             if table.name in found:
                 check.resolve_repeats(con, table)
@@ -155,7 +167,7 @@ class Exports:
             set_aside=check.list_set_aside(con, loaded),
             findings=_list_findings(con, loaded, found, joined),
             missing=tuple(t for t in EXPORTS if t not in found),
-            paths=tuple(path for _, _, path in files),
+            paths=(*(path for *_, paths in files for path in paths), *references),
             connection=con,
         )
 
@@ -237,10 +249,11 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
     con, work = _connect()
     source = Source(path=path.name)
     with tempfile.TemporaryDirectory(dir=work) as copies:
-        raw = read(con, path, table, source, Path(copies))
-        loaded = check.stage(con, table, raw, source, path.name, date.today())
+        [(chosen, paths)] = group([path], table, source)
+        raw = read(con, paths, table, source, Path(copies), chosen)
+        loaded = check.stage(con, table, raw, source, [path.name], date.today())
     check.resolve_repeats(con, table)
-    bad = check.list_set_aside(con, [loaded])
+    bad = check.list_set_aside(con, loaded)
     if len(bad):
         first = bad.iloc[0]
         raise ExportError(
@@ -370,6 +383,17 @@ def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
     return con, work
 
 
+def _learn_codes(folder: Path, reference: Reference) -> list[Path]:
+    """Make the codes of the folder's own code sets known, and return the files read."""
+    if not reference.taxonomy:
+        return []
+    path = folder / reference.taxonomy
+    if not path.is_file():
+        raise ExportError(f"{folder / CONFIG}: reference: there is no file {reference.taxonomy!r}: correct the path.")
+    standards.learn_taxonomy(nucc.read_new_codes(path))
+    return [path]
+
+
 def _create_accepted(con: duckdb.DuckDBPyConnection, found: set[str], plan: Plan) -> None:
     """Create a view of the accepted rows of each table, empty where there is no file."""
     for table in EXPORTS.values():
@@ -419,8 +443,7 @@ def _members_from_claims() -> str:
 def _count_files(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded]) -> pd.DataFrame:
     """Count rows by file; rows read, accepted and set aside are each counted for themselves."""
     rows = []
-    for one in loaded:
-        accepted, reasons = check.count_reasons(con, one)
+    for one, (accepted, reasons) in zip(loaded, check.count_reasons(con, loaded), strict=True):
         read = one.records + sum(m.rows for m in one.malformed)
         rows.append((one.table, one.path, one.format, read, accepted, sum(reasons.values()), reasons))
     return pd.DataFrame(rows, columns=["table", "path", "format", "rows_read", "accepted", "set_aside", "reasons"])
@@ -429,7 +452,7 @@ def _count_files(con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded]) -> 
 def _list_findings(
     con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str], joined: list[check.Finding]
 ) -> pd.DataFrame:
-    rows = [*(finding for one in loaded for finding in check.list_findings(con, one)), *joined]
+    rows = [*check.list_findings(con, loaded), *joined]
     [(unlisted, lines)] = con.execute(
         "SELECT count(*) FILTER (WHERE d.npi IS NULL), count(*) FROM claims c "
         "LEFT JOIN (SELECT DISTINCT npi FROM directory) d ON d.npi = c.provider_npi"
@@ -438,31 +461,51 @@ def _list_findings(
         meaning = "claim lines of providers that the directory does not list: out of network, unless the claim says in"
         rows.append(("claims", "", "information", "not_in_directory", "provider_npi", unlisted, lines, meaning))
     rows += _list_disagreeing_fees(con) if "fees" in found else []
-    known = set(standards.load_taxonomy()["taxonomy_code"])
-    for table in ("claims", "directory"):
-        codes = con.execute(
-            f"SELECT taxonomy_code, count(*) FROM {table} WHERE taxonomy_code IS NOT NULL GROUP BY 1"
-        ).fetchall()
-        unknown = sum(n for code, n in codes if code not in known)
-        if unknown:
-            meaning = "taxonomy codes that are not in the NUCC code set: counted under no specialty"
-            rows.append(
-                (
-                    table,
-                    "",
-                    "information",
-                    "taxonomy_unknown",
-                    "taxonomy_code",
-                    unknown,
-                    sum(n for _, n in codes),
-                    meaning,
-                )
-            )
+    rows += _list_codes(con)
     if "members" not in found:
         [(members,)] = con.execute("SELECT count(*) FROM members").fetchall()
         meaning = "no members file: members are those seen in claims, so people without claims are left out"
         rows.append(("members", "", "information", "members_from_claims", "member_id", members, members, meaning))
+    for one in (one for one in loaded if (one.table, one.format) == (MEMBERS.name, "x12-837")):
+        accepted = check.count_of(
+            con, f"SELECT count(*) FROM staging_members WHERE _problem IS NULL AND {check.rows_in([one])}"
+        )
+        meaning = (
+            "members as claims name them: without days of coverage each counts as covered always, and people without "
+            "claims are left out"
+        )
+        rows.append(
+            ("members", one.path, "information", "members_from_claims", "effective_date", accepted, accepted, meaning)
+        )
     return pd.DataFrame(rows, columns=list(FINDINGS.names))
+
+
+def _list_codes(con: duckdb.DuckDBPyConnection) -> list[check.Finding]:
+    """Find taxonomy codes of no known NUCC release, and those that only the folder's own release has."""
+    taxonomy = standards.load_taxonomy()
+    newer = taxonomy[~taxonomy["taxonomy_code"].isin(standards.load_packaged_taxonomy()["taxonomy_code"])]
+    has_specialty = newer["specialty"].notna()
+    known = {
+        "taxonomy_newer": set(newer.loc[has_specialty, "taxonomy_code"]),
+        "taxonomy_newer_open": set(newer.loc[~has_specialty, "taxonomy_code"]),
+    }
+    meanings = {
+        "taxonomy_unknown": "that are not in the NUCC code set: counted under no specialty",
+        "taxonomy_newer": "that only the NUCC file of the folder has: counted as the others of their classification",
+        "taxonomy_newer_open": "that only the NUCC file of the folder has, in a classification that does not tell the "
+        "specialty: counted under none",
+    }
+    found: list[check.Finding] = []
+    for table in ("claims", "directory"):
+        codes = con.execute(
+            f"SELECT taxonomy_code, count(*) FROM {table} WHERE taxonomy_code IS NOT NULL GROUP BY 1"
+        ).fetchall()
+        unknown = {code for code, _ in codes} - set(taxonomy["taxonomy_code"])
+        for rule, concerned in ({"taxonomy_unknown": unknown} | known).items():
+            if rows := sum(n for code, n in codes if code in concerned):
+                total, meaning = sum(n for _, n in codes), f"taxonomy codes {meanings[rule]}"
+                found.append((table, "", "information", rule, "taxonomy_code", rows, total, meaning))
+    return found
 
 
 def _list_disagreeing_fees(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, str, str, int, int, str]]:

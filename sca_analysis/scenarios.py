@@ -274,7 +274,9 @@ def compare_scenarios(
     )
 
 
-def simulate(case: Mapping[str, Any], uncertainty: Uncertainty, seed: int, draws: int = DRAWS) -> pd.DataFrame:
+def simulate(
+    case: Mapping[str, Any], uncertainty: Uncertainty, seed: int, draws: int = DRAWS, relative: bool = False
+) -> pd.DataFrame:
     """Return P10, P50 and P90 of each measure over the stated distributions.
 
     Parameters
@@ -286,6 +288,9 @@ def simulate(case: Mapping[str, Any], uncertainty: Uncertainty, seed: int, draws
     seed : int
         The same seed gives the same figures.
     draws : int
+    relative : bool
+        The two rates are drawn as percentages of the case's own [%], so that it may have several, by procedure or
+        by agreement. No visit is allowed more than is billed.
 
     Returns
     -------
@@ -293,13 +298,13 @@ def simulate(case: Mapping[str, Any], uncertainty: Uncertainty, seed: int, draws
         measure, meaning, p10, p50, p90. [USD; each an amount that was drawn, not between two]
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    base, likely = _spread(case, uncertainty)
+    base, likely = _spread(case, uncertainty, relative)
     inputs = {}
     for name in _SCALES:
         chance = rng.random(draws)  # drawn for every input, so that adding one does not move the others
         triangle = getattr(uncertainty, name)
         inputs[name] = _draw(triangle, chance, _SCALES[name]) if triangle else np.repeat(getattr(likely, name), draws)
-    measured = _measure(_with(base, _Inputs(**inputs)))
+    measured = _measure(_with(base, _Inputs(**inputs), relative))
     table = {
         f"p{p}": money(np.array([_percentile(a, p) for a in measured.values()], dtype=np.int64)) for p in PERCENTILES
     }
@@ -382,17 +387,20 @@ def _merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _spread(case: Mapping[str, Any], uncertainty: Uncertainty) -> tuple[costs.Cases, _Inputs]:
+def _spread(case: Mapping[str, Any], uncertainty: Uncertainty, relative: bool = False) -> tuple[costs.Cases, _Inputs]:
     """Return the case with as many visits as may come, and its inputs at their likeliest, each an array of one."""
     most = max(len(case["visits"]), int(uncertainty.visits.high) if uncertainty.visits else 0)
     longest: Case = read_case({**case, "visits": change_visits(case["visits"], most)})
     oon, terms = longest.out_of_network_allowed or 0, longest.terms
-    if longest.is_rated_by_procedure or isinstance(oon, dict) or len(terms) > 1 or isinstance(terms[0].rate, dict):
+    rate = terms[0].rate
+    if relative:
+        oon = rate = costs.WHOLE_PERCENT
+    elif longest.is_rated_by_procedure or len(terms) > 1 or isinstance(oon, dict) or isinstance(rate, dict):
         raise CaseError("a range needs a case with one agreement and one rate of a unit: split the case by procedure.")
     given = {
         "visits": Decimal(len(case["visits"])),
         "out_of_network_allowed": Decimal(oon) / 100,
-        "agreed_rate": Decimal(terms[0].rate) / 100,
+        "agreed_rate": Decimal(rate) / 100,
         "cost_share_collected": Decimal(longest.collection_rate.cost_share) / costs.MILLION,
         "balance_bill_collected": Decimal(longest.collection_rate.balance_bill) / costs.MILLION,
     }
@@ -403,24 +411,31 @@ def _spread(case: Mapping[str, Any], uncertainty: Uncertainty) -> tuple[costs.Ca
     return as_arrays([longest]), _Inputs(**likely)
 
 
-def _with(base: costs.Cases, inputs: _Inputs) -> costs.Cases:
-    """Return one case a draw: ``base`` with the inputs drawn."""
+def _with(base: costs.Cases, inputs: _Inputs, relative: bool = False) -> costs.Cases:
+    """Return one case a draw: ``base`` with the inputs drawn; ``relative``, the rates as hundredths of a percent."""
     n = len(inputs.visits)
-    many: costs.Cases = _repeat(base, n)
+    many: costs.Cases = repeat_case(base, n)
     visit = np.arange(base.visit.shape[1]) < inputs.visits[:, None]
     oon, sca = inputs.out_of_network_allowed[:, None], inputs.agreed_rate[:, None]
+    if relative:
+        oon_allowed, sca_allowed = (
+            np.minimum(many.billed, costs.take_percent(amounts, percent))
+            for amounts, percent in ((many.out_of_network_allowed, oon), (many.sca_allowed, sca))
+        )
+    else:
+        oon_allowed, sca_allowed = (costs.allow(many.billed, rate, many.units) for rate in (oon, sca))
     return replace(
         many,
         visit=visit,
         covered=many.covered & visit,
-        out_of_network_allowed=costs.allow(many.billed, oon, many.units),
-        sca_allowed=costs.allow(many.billed, sca, many.units),
+        out_of_network_allowed=oon_allowed,
+        sca_allowed=sca_allowed,
         cost_share_collected=inputs.cost_share_collected,
         balance_bill_collected=inputs.balance_bill_collected,
     )
 
 
-def _repeat(part: Any, n: int) -> Any:
+def repeat_case(part: Any, n: int) -> Any:
     """Return arrays of one case, those of its tiers included, for ``n`` cases."""
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     return type(part)(
@@ -429,7 +444,7 @@ def _repeat(part: Any, n: int) -> Any:
             if value is None
             else np.repeat(value, n, axis=0)
             if isinstance(value, np.ndarray)
-            else _repeat(value, n)
+            else repeat_case(value, n)
             for name, value in values.items()
         }
     )

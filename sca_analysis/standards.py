@@ -38,6 +38,7 @@ STANDARDS = {
 _PACKAGED: dict[Kind, str] = {"provider": "standards", "facility": "facility_standards"}
 _EXACT = ("required_share", "providers_per_1000", "telehealth_credit")
 _OVERRIDE_SOURCE = "standards or counties file of the exports folder"
+_LEARNT: dict[str, tuple[Any, ...]] = {}  # rows of newer NUCC codes, by code; only added to
 
 
 def load_standards(
@@ -119,11 +120,31 @@ def load_county_names() -> pd.DataFrame:
 def load_taxonomy() -> pd.DataFrame:
     """Return taxonomy_code, specialty (NA = outside the standard), entity and source of every NUCC code.
 
-    ``entity`` is individual or group_or_facility; an organisation is never counted as a person.
+    ``entity`` is individual or group_or_facility; an organisation is never counted as a person. With the codes
+    of `learn_taxonomy`.
     """
+    packaged = load_packaged_taxonomy()
+    return pd.concat([packaged, pd.DataFrame(_LEARNT.values(), columns=packaged.columns)], ignore_index=True)
+
+
+def load_packaged_taxonomy() -> pd.DataFrame:
+    """Return the packaged rows of `load_taxonomy`."""
     rows = _read("taxonomy").copy()
     rows["specialty"] = rows["specialty"].replace("", None)
     return rows
+
+
+def learn_taxonomy(rows: pd.DataFrame) -> None:
+    """Make codes of a newer NUCC release known, in this process, to all that asks about taxonomy codes.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns of `load_taxonomy`. A packaged code stays as it is; of a code given again the later row counts.
+
+    """
+    packaged = set(_read("taxonomy")["taxonomy_code"])
+    _LEARNT.update({row[0]: row for row in rows.itertuples(index=False, name=None) if row[0] not in packaged})
 
 
 def load_facility_taxonomy() -> pd.DataFrame:
@@ -179,7 +200,7 @@ def unknown_codes(codes: pd.Series) -> pd.DataFrame:
     Most rows first, then by code. Case and spaces around a code do not count.
     """
     given = _tidy(codes).replace("", pd.NA).dropna()
-    unknown = given[~given.isin(_read("taxonomy")["taxonomy_code"])].rename("taxonomy_code")
+    unknown = given[~given.isin(load_taxonomy()["taxonomy_code"])].rename("taxonomy_code")
     counted = unknown.groupby(unknown).size().rename("rows").reset_index()
     return counted.sort_values(["rows", "taxonomy_code"], ascending=[False, True], ignore_index=True)
 

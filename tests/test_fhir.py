@@ -11,10 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sca_analysis import readers
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
 from sca_analysis.readers import fhir
@@ -461,6 +463,25 @@ def test_resources_in_other_files_of_the_glob(tmp_path: Path) -> None:
         assert exports.files["rows_read"].sum() == 4
     alone = open_claims(tmp_path, "in/eob/e1.json")
     assert alone.set_aside["reason"].tolist() == ["missing:provider_npi"]
+
+
+def test_many_small_files_are_read_as_each_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together or alone: the same rows, accounts by file, and places of what was set aside."""
+    whole = [eob(n, item(1), item(2, amount("submitted", "x"))) for n in range(5)]
+    texts = [json.dumps(one) for one in whole]
+    texts += [
+        json.dumps(bundle(eob(6, item(1)), {"resourceType": "Patient", "id": "p"})),
+        texts[0] + "\n{\n" + texts[1],
+    ]
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.json").write_text(text, encoding="utf-8")
+    together = open_claims(tmp_path, "*.json")
+    monkeypatch.setattr(readers, "_TOGETHER", 0)
+    alone = open_claims(tmp_path, "*.json")
+    assert together.files["rows_read"].tolist()[:7] == [2, 2, 2, 2, 2, 2, 5]
+    for name in ("files", "set_aside", "findings"):
+        pd.testing.assert_frame_equal(getattr(together, name), getattr(alone, name))
+    pd.testing.assert_frame_equal(together.frame("claim_versions"), alone.frame("claim_versions"))
 
 
 def test_own_columns_and_selection(tmp_path: Path) -> None:

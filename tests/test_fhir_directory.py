@@ -5,10 +5,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sca_analysis import readers
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
 from sca_analysis.readers import fhir_directory
@@ -220,6 +222,97 @@ def test_what_is_no_listing(tmp_path: Path) -> None:
     assert aside["row"].tolist() == [1, 2, 4, 5, 6, 7, 8, *range(9, 15)]
 
 
+def at_group(**more: Any) -> Json:
+    """A role without a network of its own, at organisation 5."""
+    return role(extension=[], organization=ref("Organization/n5"), **more)
+
+
+def of_group(number: int = 1, **more: Any) -> Json:
+    """The participation of organisation 5 in network 1."""
+    given = {"participatingOrganization": ref("Organization/n5"), "id": f"a{number}"}
+    return affiliation(**(given | more))
+
+
+SOURCES = ", columns: {languages: network_source}"
+
+
+def listed(exports: Exports) -> list[tuple[Any, ...]]:
+    """Network, place and where the network is known from, of the practitioners' rows."""
+    found = [r for r in rows(exports) if r["npi"] == npi(1)]
+    return sorted((r["network_id"], r["location_id"], r["languages"]) for r in found)
+
+
+def test_a_role_takes_part_through_its_organisation(tmp_path: Path) -> None:
+    both = [ref("Organization/n1"), ref("Organization/n3")]
+    exports = directory(tmp_path, at_group(), of_group(network=both), doctor(), place(), entry=SOURCES)
+    assert listed(exports) == [("n1", "l1", "organization"), ("n3", "l1", "organization")]
+
+
+def test_networks_of_its_own_come_first(tmp_path: Path) -> None:
+    own = role(organization=ref("Organization/n5"))
+    exports = directory(tmp_path, own, of_group(network=[ref("Organization/n3")]), doctor(), place(), entry=SOURCES)
+    assert listed(exports) == [("n1", "l1", "role")]
+
+
+def test_an_affiliation_counts_at_its_places(tmp_path: Path) -> None:
+    many = at_group(location=[ref("Location/l1"), ref("Location/l2")])
+    affiliations = [
+        of_group(1, location=[ref("Location/l2")]),
+        of_group(2, location=[], network=[ref("Organization/n3")]),
+        of_group(3, location=[ref("Location/l9")], network=[ref("Organization/n4")]),
+        of_group(4, participatingOrganization=ref("Organization/n6"), network=[ref("Organization/n7")]),
+    ]
+    exports = directory(tmp_path, many, *affiliations, doctor(), place(1), place(2), entry=SOURCES)
+    expected = [("n1", "l2"), ("n3", "l1"), ("n3", "l2")]
+    assert listed(exports) == [(*pair, "organization") for pair in expected]
+
+
+@pytest.mark.parametrize(
+    ("affiliations", "spans"),
+    [
+        ([of_group(active=False)], []),
+        ([of_group(period={"start": "2020"})], ["2024-02-01 2024-06-30"]),
+        ([of_group(period={"start": "2024-03-05", "end": "2024-05-05"})], ["2024-03-05 2024-05-05"]),
+        ([of_group(active=False, period={"end": "2024-05"})], ["2024-02-01 2024-05-31"]),
+        (
+            [of_group(1, period={"end": "2024-03"}), of_group(2, period={"start": "2024-06"})],
+            ["2024-02-01 2024-03-31", "2024-06-01 2024-06-30"],
+        ),
+    ],
+)
+def test_as_long_as_both_periods_last(tmp_path: Path, affiliations: list[Json], spans: list[str]) -> None:
+    own = at_group(period={"start": "2024-02", "end": "2024-06"})
+    exports = directory(tmp_path, own, *affiliations, doctor(), place())
+    found = [r for r in rows(exports) if r["npi"] == npi(1)]
+    assert sorted(f"{r['effective_date']:%Y-%m-%d} {r['termination_date']:%Y-%m-%d}" for r in found) == spans
+    assert accounts(exports).get("no_network", 0) == (0 if spans else 1)
+
+
+def test_an_affiliation_in_another_file_and_too_many_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, found in enumerate([at_group(), of_group(), doctor(), place()]):
+        (tmp_path / f"{number}.json").write_text(json.dumps(found), encoding="utf-8")
+    assert [r[0] for r in listed(open_directory(tmp_path, "*.json"))] == ["n1"]
+    monkeypatch.setattr(fhir_directory, "MAX_LISTINGS", 3)
+    many = of_group(network=[ref(f"Organization/n{i}") for i in range(4)], location=[])
+    assert accounts(directory(tmp_path, at_group(), many, doctor(), place()))["too_many_listings"] == 2
+
+
+def test_insurance_plans_of_a_network(tmp_path: Path) -> None:
+    """They say which plans a listing is good for; they give a role no network."""
+    plans = [
+        {"resourceType": "InsurancePlan", "id": "gold", "status": "active", "network": [ref("Organization/n1")]},
+        {"resourceType": "InsurancePlan", "id": "basic", "plan": [{"network": [ref("Organization/n1")]}]},
+        {"resourceType": "InsurancePlan", "id": "old", "status": "retired", "network": [ref("Organization/n1")]},
+        {"resourceType": "InsurancePlan", "id": "other", "network": [ref("Organization/n2")]},
+    ]
+    without = at_group(id="r9")
+    entry = ", columns: {languages: insurance_plans, provider_name: network_name}"
+    exports = directory(tmp_path, role(), without, *plans, doctor(), place(), organization(1), entry=entry)
+    [found] = rows(exports)
+    assert (found["languages"], found["provider_name"]) == ("basic;gold", "N1")
+    assert accounts(exports) == {"no_network": 1, "not_selected:resource_type": 7}
+
+
 def test_a_network_said_in_exports_yaml(tmp_path: Path) -> None:
     found = one(tmp_path, role(extension=[]), doctor(), place(), entry=", constants: {network_id: EX1}")
     assert found["network_id"] == "EX1"
@@ -246,6 +339,34 @@ def test_one_file_per_type_and_per_resource(tmp_path: Path) -> None:
         assert rows(exports) == whole
         assert exports.files["rows_read"].sum() == len(resources)
         accounts(exports)
+
+
+def test_many_small_files_are_read_as_each_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together or alone: the same rows, accounts by file, and places of what was set aside."""
+    resources = [role(), doctor(), place(), organization(), at_group(id="r2"), of_group(), affiliation(id="a9")]
+    texts = [json.dumps(r) for r in resources]
+    texts += [json.dumps(bundle(role(id="r3"), role(id="r4", location=[]))), "\n".join([texts[0], "{", texts[1]])]
+    texts += [json.dumps(role(id="r5", location=[ref(f"Location/l{i}") for i in range(9)]))]
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.json").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(fhir_directory, "MAX_LISTINGS", 5)
+    calls: list[int] = []
+    read_all = fhir_directory.read_all
+    counted = readers.READERS["fhir-plan-net"]._replace(
+        read_all=lambda c, p, *a: calls.append(len(p)) or read_all(c, p, *a)
+    )
+    monkeypatch.setitem(readers.READERS, "fhir-plan-net", counted)
+    together = open_directory(tmp_path, "*.json")
+    assert calls == [10]
+    monkeypatch.setattr(readers, "_TOGETHER", 0)
+    alone = open_directory(tmp_path, "*.json")
+    assert calls == [10]
+    accounts(together)
+    assert together.set_aside["path"].nunique() > 5
+    assert {"too_many_listings", "malformed_record", "missing:zip"} <= set(together.set_aside["reason"])
+    for name in ("files", "set_aside", "findings"):
+        pd.testing.assert_frame_equal(getattr(together, name), getattr(alone, name))
+    pd.testing.assert_frame_equal(together.frame("directory"), alone.frame("directory"))
 
 
 def test_entries_that_refer_to_each_other_by_urn(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sca_analysis import readers as formats
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
 from sca_analysis.readers import ma_hsd, nppes, qhp, rif, synthea, tuva
 from sca_analysis.readers.presets import add_up, fill_names, header_of
+from sca_analysis.readers.source import Source
 from sca_analysis.tables import CLAIMS, DIRECTORY, EXPORTS
 from tests.folders import npi
 
@@ -412,6 +414,30 @@ def test_rif_versions_denials_and_deletions(tmp_path: Path) -> None:
     assert claims["member_amount"].astype(str).loc[["-10", "-16"]].tolist() == ["20.00", "32.34"]
 
 
+#: Codes of ResDAC's tables that say who was paid, or that a line was allowed.
+PAID_CODES = {"CARR_CLM_PMT_DNL_CD": "123456789AB", "LINE_PRCSG_IND_CD": "AORS"}
+MSP_CODES = ["E", "F", "G", "H", "J", "K", "Q", "T", "U", "V", "X", "Y", "00", "12", "18", "21", "26"]
+
+
+@pytest.mark.parametrize("column", PAID_CODES)
+def test_rif_carrier_denials_by_code(column: str, tmp_path: Path) -> None:
+    refused = {"CARR_CLM_PMT_DNL_CD": [*"0DP"], "LINE_PRCSG_IND_CD": [*"BCDILMNPZ"]}[column] + MSP_CODES
+    expected = dict.fromkeys(refused, "denied") | dict.fromkeys([*PAID_CODES[column], ""], "paid")
+    rows = [carrier_line(CLM_ID=f"-{n}", **{column: code}) for n, code in enumerate(expected, start=10)]
+    write(tmp_path / "c.csv", rows, "|")
+    claims = load(tmp_path, "claims", "c.csv", "rif-carrier").frame("claims").set_index("claim_id")["claim_status"]
+    assert {code: claims.fillna("paid")[f"-{n}"] for n, code in enumerate(expected, start=10)} == expected
+
+
+@pytest.mark.parametrize(("code", "status"), [("B", "denied"), ("N", "denied"), ("12", "denied"), ("P", ""), ("Z", "")])
+def test_rif_reason_for_non_payment(code: str, status: str, tmp_path: Path) -> None:
+    row = {"BENE_ID": "-1", "CLM_ID": "-2", "CLM_LINE_NUM": "1", "REV_CNTR": "0450", "REV_CNTR_TOT_CHRG_AMT": "100"}
+    row |= {"CLM_FROM_DT": "01-Nov-2020", "HCPCS_CD": "99213", "AT_PHYSN_NPI": npi(1), "CLM_MDCR_NON_PMT_RSN_CD": code}
+    write(tmp_path / "o.csv", [row], "|")
+    claims = load(tmp_path, "claims", "o.csv", "rif-outpatient").frame("claims")
+    assert claims["claim_status"].fillna("").tolist() == [status]
+
+
 def test_rif_total_line_and_provider_of_an_institution(tmp_path: Path) -> None:
     base = {
         "BENE_ID": "1", "CLM_ID": "2", "CLM_FROM_DT": "20201101", "REV_CNTR_DT": "", "ORG_NPI_NUM": npi(3),
@@ -503,6 +529,33 @@ def test_tuva_of_later_releases(tmp_path: Path) -> None:
     claims = exports.frame("claims").sort_values(["claim_id", "line_number"])
     assert claims["provider_npi"].tolist() == [npi(1), npi(2), npi(3)]
     assert claims["network_status"].fillna("").tolist() == ["in", "out", ""]
+
+
+@pytest.mark.parametrize("table", ["claims", "members"])
+def test_tuva_parquet_is_told_by_its_column_names(table: str, tmp_path: Path) -> None:
+    """As CSV is; a mapping of columns, another table or damage make it Parquet, which says what it lacks."""
+    rows = {"claims": TUVA_CLAIMS[:1], "members": TUVA_PEOPLE[:1]}[table]
+    path = write_parquet(tmp_path / "export.parquet", rows)
+    name = {"claims": "tuva-medical-claim", "members": "tuva-eligibility"}[table]
+    assert formats.recognise(path, EXPORTS[table], Source(path=path.name)) == name
+    mapped = Source(path=path.name, columns={"member_id": "person_id"})
+    assert formats.recognise(path, EXPORTS[table], mapped) == "parquet"
+    assert formats.recognise(path, EXPORTS["directory"], Source(path=path.name)) == "parquet"
+    exports = load(tmp_path, table, path.name, "")
+    assert counts(exports, table)[:2] == (1, 1)
+    assert exports.files.set_index("table").loc[table, "format"] == name
+    path.write_bytes(path.read_bytes()[:-9])
+    assert formats.recognise(path, EXPORTS[table], Source(path=path.name)) == "parquet"
+    with pytest.raises(ExportError, match="not a readable Parquet file"):
+        load(tmp_path, table, path.name, "")
+
+
+def test_parquet_with_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "export.parquet", TUVA_PEOPLE[:1])
+    path.write_bytes(path.read_bytes().replace(b"birth_date", b"birth\xff\xfeate"))
+    for name in ("tuva-eligibility", "parquet", ""):
+        with pytest.raises(ExportError, match="export"):
+            load(tmp_path, "members", path.name, name)
 
 
 def test_tuva_headers_alone(shared_exports: Path, tmp_path: Path) -> None:

@@ -252,6 +252,16 @@ def test_missing_column_names_file_and_column(tmp_path):
     assert "'CLM_NO'" in message
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rows_swallowed_by_a_quoted_name_are_not_shown(tmp_path, end):
+    """A quote out of order makes a row part of a name: the message stays one line, and shows no value."""
+    header = [f'"claim_id{end}C2,M0000042"', *HEADER[1:]]
+    said = refusal(tmp_path, end.join([",".join(header), "C1,1"]) + end)
+    assert "no column for claim_id" in said
+    assert "M0000042" not in said
+    assert len(said.splitlines()) == 1
+
+
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", b" "])
 def test_empty_file_is_refused(tmp_path, data):
     assert "claims.csv is empty" in refusal(tmp_path, data)
@@ -373,6 +383,22 @@ def test_spaces_around_quotes_are_no_break(tmp_path):
     exports = Exports.open(folder(tmp_path, lines.replace("QQ", ' "a, b" ').replace("OPEN", '"oops')))
     assert cells(exports, "diagnosis_code") == ["a, b", "F410"]
     assert aside(exports) == {4: "broken_quotes"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_of_two_entries_is_accounted_for_in_each(tmp_path, first):
+    """A byte that one entry reads and the other does not costs a row of the one entry only."""
+    lines = text([row(2), row(3), row(4)]).encode().splitlines(keepends=True)
+    lines[0] = lines[0].rstrip(b"\n") + b",other\n"
+    rows = [line.rstrip(b"\n") + (b",\xff\n" if n == 1 else b",x%d\n" % n) for n, line in enumerate(lines[1:])]
+    (tmp_path / "claims.csv").write_bytes(b"".join([lines[0], *rows]))
+    (tmp_path / "directory.csv").write_text(DIRECTORY, encoding="utf-8")
+    entries = ["{path: claims.csv, encoding: utf-8, columns: {claim_id: other}}", "{path: claims.csv, encoding: utf-8}"]
+    listed = ", ".join(entries if first else entries[::-1])
+    (tmp_path / "exports.yaml").write_text(f"claims: [{listed}]\ndirectory: {{path: directory.csv}}\n")
+    files = Exports.open(tmp_path).files
+    counts = files.loc[files["table"] == "claims", ["rows_read", "accepted", "set_aside"]].to_numpy().tolist()
+    assert sorted(counts) == [[3, 2, 1], [3, 3, 0]]
 
 
 def test_a_cell_of_five_megabytes_is_set_aside(tmp_path):

@@ -82,6 +82,7 @@ def test_every_column(tmp_path: Path) -> None:
         "icd9_code": "",
         "frequency_code": "1",
         "original_reference": "",
+        "submitted_claim_id": "C1",
         "line_reference": "A1",
         "billing_npi": BILLER,
         "filing_indicator": "CI",
@@ -323,9 +324,11 @@ def test_diagnosis(tmp_path: Path, lists: list[str], pointer: str, expected: tup
 
 
 def test_a_repricer_says_out_of_network(tmp_path: Path) -> None:
-    """HCP13 T1 rejects the provider, HCP15 is an exception for a service out of network; a price says neither."""
+    """HCP13 T1 or 35 rejects the provider, HCP15 excepts a service out of network; a price says neither."""
     reject, exception, price = "HCP*00*0**R" + "*" * 9 + "T1", "HCP*10*90" + "*" * 13 + "2", "HCP*03*70*10*R"
     assert column(read(tmp_path, claim(reject)), "network_status") == ["out", "out"]
+    assert column(read(tmp_path, claim(reject.replace("T1", "35"))), "network_status") == ["out", "out"]
+    assert column(read(tmp_path, claim(reject.replace("T1", "T2"))), "network_status") == ["", ""]  # the payer
     assert column(read(tmp_path, claim(price)), "network_status") == ["", ""]
     lines = [*LINES[:4], exception, *LINES[4:], price]
     found = rows(read(tmp_path, claim(price, lines=lines)))
@@ -565,8 +568,8 @@ def test_only_for_claims(tmp_path: Path) -> None:
     write(tmp_path / "a.837", transaction("837", *WHOLE))
     open_x12(tmp_path, "path: a.837, format: x12-837")
     config = tmp_path / "exports.yaml"
-    config.write_text(config.read_text() + "members: {path: a.837, format: x12-837}\n")
-    with pytest.raises(ExportError, match="members: format x12-837 is for claims only"):
+    config.write_text(config.read_text() + "members: {path: a.837, format: x12-835}\n")
+    with pytest.raises(ExportError, match="members: format x12-835 is for claims only"):
         Exports.open(tmp_path)
 
 

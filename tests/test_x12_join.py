@@ -123,3 +123,56 @@ def test_either_alone_is_as_it_was(tmp_path: Path) -> None:
     claims = open_x12(tmp_path, "path: b.835, format: x12-835").frame("claims")
     assert sorted(claims["line_number"]) == ["A1", "A2", "A3"]
     assert set(claims["member_id"]) == {"00M1"}
+
+
+def submission(number: str, frequency: str = "1", original: str = "", day: str = "20260105") -> list[str]:
+    """The claim of ``SUBMITTED`` with its first line, under another number."""
+    named = [f"REF*F8*{original}"] if original else []
+    head = [f"BHT*0019*00*1*{day}*1200*CH", *SUBMITTED[1:7], f"CLM*{number}*150***11:B:{frequency}"]
+    return [*head, *named, *SUBMITTED[8:14]]
+
+
+def payment(number: str, payer_number: str, amount: str, day: str) -> list[str]:
+    head = [HEAD[0].replace("20260201", day), *HEAD[1:]]
+    return [*head, f"CLP*{number}*1*150*{amount}*0*12*{payer_number}", "SVC*HC:90837*150*" + amount, "DTM*472*20260102"]
+
+
+def versions(folder: Path, submissions: list[list[str]], payments: list[list[str]]) -> Exports:
+    """Each transaction in a file of its own."""
+    for kind, found in (("837", submissions), ("835", payments)):
+        for n, segments in enumerate(found):
+            write(folder / f"{n}.{kind}", transaction(kind, *segments))
+    return open_x12(folder, *(f"path: '*.{k}'" for k, found in (("835", payments), ("837", submissions)) if found))
+
+
+def test_a_replacement_in_another_file_names_its_original_s_own_number(tmp_path: Path) -> None:
+    exports = versions(tmp_path, [submission("C1"), submission("C1B", "7", "C1", "20260205")], [])
+    assert list(exports.frame("claim_versions")["claim_id"]) == ["C1", "C1"]
+    assert list(exports.frame("claims")["claim_version"]) == [2026020507]
+
+
+def test_a_replacement_names_the_payer_s_number_and_is_paid_under_its_own(tmp_path: Path) -> None:
+    """Three versions, each known by the payer's number of the one before, are one claim of which the last counts."""
+    submissions = [submission("C1"), submission("C2", "7", "P1", "20260205"), submission("C3", "7", "P2", "20260305")]
+    payments = [payment("C1", "P1", "10", "20260201"), payment("C2", "P2", "20", "20260301")]
+    exports = versions(tmp_path, submissions, [*payments, payment("C3", "P3", "30", "20260401")])
+    [claim] = exports.frame("claims").to_dict("records")
+    assert (claim["claim_id"], claim["line_number"], claim["paid_amount"]) == ("C1", "1", D(30))
+    assert len(exports.frame("claim_versions")) == 6
+    assert set(exports.frame("claim_versions")["claim_id"]) == {"C1"}
+
+
+def test_numbers_that_lead_nowhere_stay(tmp_path: Path) -> None:
+    """To no claim, to two claims, or in a circle."""
+    submissions = [submission("C2", "7", "P9"), submission("C3", "8", "P1"), submission("C5", "7", "C6")]
+    submissions += [submission("C6", "7", "C5")]
+    payments = [payment("A", "P1", "10", "20260201"), payment("B", "P1", "20", "20260202")]
+    exports = versions(tmp_path, submissions, payments)
+    assert sorted(exports.frame("claim_versions")["claim_id"]) == ["C2", "C3", "C5", "C6"]
+
+
+def test_a_number_given_anew_is_another_claim(tmp_path: Path) -> None:
+    """The provider used the replacement's number again for a claim that replaces nothing."""
+    submissions = [submission("C1"), submission("C2", "7", "C1"), submission("C2")]
+    exports = versions(tmp_path, submissions, [])
+    assert sorted(exports.frame("claim_versions")["claim_id"]) == ["C1", "C1", "C2"]

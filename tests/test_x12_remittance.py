@@ -120,6 +120,37 @@ def test_status(tmp_path: Path, status: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["SVC*HC:1*150*0", "CAS*CO*197*150"], "denied"),  # no authorisation
+        (["SVC*HC:1*150*0", "CAS*PR*96*150"], "denied"),
+        (["SVC*HC:1*150*0", "CAS*CO*45*50", "CAS*CO*16*100"], "denied"),
+        (["SVC*HC:1*150*0", "CAS*CO*16*150", "AMT*B6*0"], "denied"),
+        (["SVC*HC:1*150*0", "CAS*CO*16*150", "AMT*B6*.01"], "paid"),  # something was allowed
+        (["SVC*HC:1*150*0.01", "CAS*CO*16*149.99"], "paid"),
+        (["SVC*HC:1*150*0", "CAS*PR*1*100", "CAS*CO*16*50"], "paid"),  # the deductible takes it all
+        (["SVC*HC:1*150*0", "CAS*PR*1*150"], "paid"),
+        (["SVC*HC:1*150*0", "CAS*CO*45*150"], "paid"),
+        (["SVC*HC:1*150*0", "CAS*OA*23*150"], "paid"),  # another payer has paid
+        (["SVC*HC:1*150*0", "CAS*OA*100*150"], "paid"),  # the patient was paid
+        (["SVC*HC:1*150*0", "CAS*CO*24*150"], "paid"),  # capitation
+        (["SVC*HC:1*0*0"], "paid"),
+        (["SVC*HC:1*0*0", "CAS*CO*16*10", "CAS*CO*94*-10"], "paid"),
+        (["SVC*HC:1*-150*0", "CAS*CO*16*-150"], "paid"),  # negative, but no reversal: a rule sets it aside
+        ([], "paid"),
+    ],
+)
+def test_a_denial_is_processed_with_its_reasons(tmp_path: Path, line: list[str], expected: str) -> None:
+    assert paid(tmp_path, *line, head="CLP*C1*1*150*0")["claim_status"] == expected
+
+
+def test_reasons_of_the_claim_deny_its_lines_that_have_none(tmp_path: Path) -> None:
+    segments = ["CLP*C1*1*200*0", "CAS*CO*29*200", "NM1*QC*1*DOE*JANE****MI*M1", "SVC*HC:1*150*0", "SVC*HC:2*50*0"]
+    assert column(read(tmp_path, [*HEAD, *segments]), "claim_status") == ["denied", "denied"]
+    assert [r["claim_status"] for r in rows(read(tmp_path, [*HEAD, *segments[:3]]))] == ["denied"]
+
+
+@pytest.mark.parametrize(
     ("service", "adjustments", "allowed", "member"),
     [
         ("150*110", ["CO*45*20", "PR*1*20"], "130", "20"),

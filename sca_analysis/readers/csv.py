@@ -102,6 +102,7 @@ def read_csv(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source: S
     for join in source.join:
         relation, header = _join(con, relation, header, path, join, expected, work)
     selected, selector = map_selection(source, header, path.name)
+    before = _last_scan(con)
     return Raw(
         path=path,
         format="csv",
@@ -110,7 +111,7 @@ def read_csv(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source: S
         selected=selected,
         selector=selector,
         first_row=source.skip_rows + 2,
-        malformed=lambda: _rejected(con, text, source.skip_rows),
+        malformed=lambda: _rejected(con, text, source.skip_rows, before),
     )
 
 
@@ -127,7 +128,7 @@ def read_parquet(con: duckdb.DuckDBPyConnection, path: Path, table: Table, sourc
     scan = f"read_parquet({_literal(path)}, hive_partitioning=false)"
     try:
         described = con.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError, UnicodeError) as error:  # the latter of a name that is no text
         raise ExportError(f"{path.name} is not a readable Parquet file: export it again, or set its format.") from error
     header = [row[0] for row in described]
     plain = ", ".join(f"{_as_text(name(row[0]), row[1])} AS {name(row[0])}" for row in described)
@@ -253,6 +254,7 @@ def _join(
         pairs.append((name(str(left)), name(str(right))))
     keys = ", ".join(right for _, right in pairs)
     known = " AND ".join(f"{right} IS NOT NULL" for _, right in pairs)  # a blank key matches no row
+    before = _last_scan(con)
     try:
         [(repeated,)] = con.execute(
             f"SELECT count(*) FROM (SELECT 1 FROM {scan} WHERE {known} GROUP BY {keys} HAVING count(*) > 1)"
@@ -264,7 +266,7 @@ def _join(
             f"{file.name}: {', '.join(join.on.values())} repeats for {repeated} keys, so rows of {path.name} "
             "would multiply; join on a column that is unique."
         )
-    bad = _rejected(con, text, skip_rows=0)
+    bad = _rejected(con, text, 0, before)
     if bad:
         raise ExportError(
             f"{file.name} row {bad[0].row}: {bad[0].reason.replace('_', ' ')}, as in {len(bad)} rows, so rows of "
@@ -283,15 +285,27 @@ def _join(
     return joined, [*header, *added]
 
 
-def _rejected(con: duckdb.DuckDBPyConnection, text: Text, skip_rows: int) -> list[Malformed]:
-    """Return the records that the copy left out or DuckDB refused in its last read; blank lines uncounted."""
+def _last_scan(con: duckdb.DuckDBPyConnection) -> int:
+    """Return the number of the last read of which DuckDB refused a record."""
+    try:
+        [(number,)] = con.execute("SELECT coalesce(max(scan_id), -1) FROM reject_scans").fetchall()
+    except duckdb.CatalogException:  # there is no such table before the first read
+        return -1
+    return int(number)
+
+
+def _rejected(con: duckdb.DuckDBPyConnection, text: Text, skip_rows: int, before: int) -> list[Malformed]:
+    """Return the records that the copy left out or DuckDB refused in its last read; blank lines uncounted.
+
+    ``before`` is the last read before, which may have been of the same file.
+    """
     # DuckDB names a record once or several times, and counts blank lines; every read is a scan of its own
     found = con.execute(
         "SELECT e.line, first(e.error_type ORDER BY e.error_type), min(e.line_byte_position) "
         "FROM reject_errors e JOIN reject_scans s ON e.scan_id = s.scan_id AND e.file_id = s.file_id "
         "WHERE s.file_path = ? AND s.scan_id = (SELECT max(scan_id) FROM reject_scans WHERE file_path = ?) "
-        "GROUP BY e.line ORDER BY e.line",
-        [str(text.path)] * 2,
+        "AND s.scan_id > ? GROUP BY e.line ORDER BY e.line",
+        [str(text.path), str(text.path), before],
     ).fetchall()
     if not found:
         return list(text.lost)

@@ -8,8 +8,8 @@ what claims need of it is looked up, in all files that the same glob of ``export
   first identifier, else the id. line_number: ``sequence``. claim_version: ``created``, as a number
   YYYYMMDDhhmmss in UTC, so that of two states of a claim the one made later counts.
 - claim_status: ``reversed`` where the status is cancelled, or another claim replaces this one (``related``:
-  replacedby here, or prior in a claim of the same file); ``denied`` where a denial reason stands and nothing
-  was allowed or paid, or Medicare's carrier denied payment.
+  replacedby here, or prior in a claim of the same file or, of many small files, of the entry); ``denied`` where
+  a denial reason stands and nothing was allowed or paid, or Medicare's carrier denied payment.
 - provider_npi: who rendered or performed the item (``careTeamSequence``, else any of the care team), else
   ``provider``. taxonomy_code: the NUCC code beside it, else the only one of its Practitioner.
 - member_id: the identifier in ``patient``, else the id that it refers to.
@@ -73,7 +73,9 @@ OWN = (
 )
 _KEYS = ("provider", "billing", "patient", "coverage", "replaces")
 _WRITTEN = [c for c in CLAIMS.names if c not in ("member_zip", "network_id")]
-_SCHEMA = pa.schema([("place", pa.int64())] + [(n, pa.string()) for n in (*_WRITTEN, *OWN, *_KEYS)])
+_SCHEMA = pa.schema(
+    [("file", pa.int64()), ("place", pa.int64())] + [(n, pa.string()) for n in (*_WRITTEN, *OWN, *_KEYS)]
+)
 _ACTIVE_ROLES = ("rendering", "performing", "primary")
 _OTHER_ROLES = ("referring", "supervising", "supervisor", "assist", "pcp", "prescribing", "other", "otheroperating")
 _MOST = re.compile(r"-?\d{1,15}(\.\d{1,10})?")
@@ -110,14 +112,22 @@ def read_claims(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source
         If the table is another one, exports.yaml asks for what is not here, or the file is no FHIR in JSON.
 
     """
+    return read_all(con, [path], table, source, work)
+
+
+def read_all(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], table: Table, source: Source, work: Path) -> Raw:
+    """Map several files, in their order, as ``read_claims`` one."""
     refuse_options(table, CLAIMS, source, "fhir-eob")
     malformed: list[Malformed] = []
-    rows = write_rows(_SCHEMA, _rows(path, malformed), work)
+    found = (row | {"file": n} for n, path in enumerate(paths) for row in _rows(path, malformed, n))
+    rows = write_rows(_SCHEMA, found, work)
     scan = f"read_parquet({quote(str(rows))})"
     [(referring,)] = con.execute(f"SELECT count(*) FROM {scan} WHERE resource_type = {quote(_CLAIM)}").fetchall()
-    looked_up = index(con, siblings(path, source.path) if referring else [], _REFERRED, work)
+    looked_up = index(con, siblings(paths[0], source.path) if referring else [], _REFERRED, work)
     is_row = f"resource_type = {quote(_CLAIM)}"
-    return raw_of(path, table, source, "fhir-eob", f"({_join(scan, looked_up)})", is_row, OWN, malformed)
+    joined = f"({_join(scan, looked_up)})"
+    several = len(paths) > 1
+    return raw_of(paths[0], table, source, "fhir-eob", joined, is_row, OWN, malformed, several=several)
 
 
 def recognise(head: bytes, name: str) -> bool:
@@ -132,9 +142,9 @@ def _join(rows: str, looked_up: str) -> str:
     resolved = ", ".join(f"{sql} AS {name(c)}" for c, sql in _RESOLVED.items())
     joined = " ".join(f"LEFT JOIN {looked_up} {k} ON {k}.key = r.{name(k)}" for k in _KEYS if k != "replaces")
     return (
-        f"SELECT r.place, {plain}, {resolved}, CAST(NULL AS VARCHAR) AS network_id FROM {rows} r {joined} "
+        f"SELECT r.file, r.place, {plain}, {resolved}, CAST(NULL AS VARCHAR) AS network_id FROM {rows} r {joined} "
         f"LEFT JOIN {looked_up} person ON person.key = provider.target LEFT JOIN (SELECT DISTINCT replaces AS old "
-        f"FROM {rows} WHERE replaces IS NOT NULL) replaced ON replaced.old = r.claim_id ORDER BY r.place"
+        f"FROM {rows} WHERE replaces IS NOT NULL) replaced ON replaced.old = r.claim_id ORDER BY r.file, r.place"
     )
 
 
@@ -152,18 +162,18 @@ _RESOLVED = {
 }
 
 
-def _rows(path: Path, malformed: list[Malformed]) -> Iterator[Row]:
+def _rows(path: Path, malformed: list[Malformed], file: int = 0) -> Iterator[Row]:
     """Yield the rows of a file, and put what is none into ``malformed``."""
     for found in read_resources(path):
         if found.reason:
-            malformed.append(Malformed(found.place, found.reason))
+            malformed.append(Malformed(found.place, found.reason, file=file))
         elif found.body["resourceType"] != _CLAIM:
             yield {"place": found.place, "resource_type": found.body["resourceType"]}
         else:
-            yield from _lines(found, malformed)
+            yield from _lines(found, malformed, file)
 
 
-def _lines(found: Found, malformed: list[Malformed]) -> Iterator[Row]:
+def _lines(found: Found, malformed: list[Malformed], file: int) -> Iterator[Row]:
     """Yield a row for each item of a claim, or one for a claim without items."""
     claim = found.body
     given = claim.get("item")
@@ -176,7 +186,7 @@ def _lines(found: Found, malformed: list[Malformed]) -> Iterator[Row]:
                 raise _SetAsideError(why or "malformed_record")
             yield shared | _line(claim, one, alone=len(items) < 2, no_items=not items)
         except _SetAsideError as error:
-            malformed.append(Malformed(found.place, str(error)))
+            malformed.append(Malformed(found.place, str(error), file=file))
 
 
 class _SetAsideError(ValueError):

@@ -5,6 +5,7 @@ of their own. ``index`` writes what is needed of them into a table of the connec
 files of a glob; the readers of claims and of the directory join it by ``Type/id`` or urn.
 """
 
+import calendar
 import hashlib
 import re
 import tempfile
@@ -28,10 +29,10 @@ _BATCH = 5_000  # rows held before they are written
 # fmt: off
 _PLAIN = (
     "key", "id", "updated", "npi", "name", "active", "zip", "latitude", "longitude", "languages", "delivery", "target",
-    "member_number", "network",
+    "member_number", "network", "starts", "ends",
 )
 # fmt: on
-_LISTS = ("taxonomy", "locations", "accepting")
+_LISTS = ("taxonomy", "locations", "accepting", "networks")
 INDEX = pa.schema([(n, pa.string()) for n in _PLAIN] + [(n, pa.list_(pa.string())) for n in _LISTS])
 
 
@@ -85,6 +86,32 @@ def key_of(reference: object) -> str:
 def day_of(moment: str) -> str:
     """Return the day of a FHIR dateTime, as written; an incomplete date stays as it is."""
     return moment[:10] if len(moment) > 10 and moment[10] == "T" else moment
+
+
+def period_of(resource: Json) -> tuple[str, str]:
+    """Return the first and last day of ``period``; a year or month means its first day, or its last (R4, Period)."""
+    return _day(text(resource, "period", "start"), last=False), _day(text(resource, "period", "end"), last=True)
+
+
+def _day(moment: str, *, last: bool) -> str:
+    """Return the first or last day that a FHIR dateTime means; other text as it is."""
+    day = day_of(moment)
+    if re.fullmatch(r"\d{4}", day):
+        return f"{day}-12-31" if last else f"{day}-01-01"
+    if re.fullmatch(r"[1-9]\d{3}-(0[1-9]|1[0-2])", day):
+        end = calendar.monthrange(int(day[:4]), int(day[5:]))[1]
+        return f"{day}-{end}" if last else f"{day}-01"
+    return day
+
+
+def networks_of(resource: Json) -> list[str]:
+    """Return the keys of the networks of a role, affiliation or insurance plan, by R4 and by Plan-Net."""
+    networks = keys_of(resource, "network")
+    for plan in nodes(resource, "plan"):
+        networks += keys_of(plan, "network")
+    for one in extensions(resource, "network-reference"):
+        networks += keys_of(one, "valueReference")
+    return list(dict.fromkeys(networks))
 
 
 def name_of(resource: Json) -> str:
@@ -207,6 +234,11 @@ def describe(resource: Json) -> dict[str, object]:
         said["languages"] = languages_of(resource)
         said["accepting"] = accepting_of(resource)
         said["delivery"] = _delivery_of(resource)
+    elif kind in ("OrganizationAffiliation", "InsurancePlan"):
+        said["target"] = key_of(resource.get("participatingOrganization"))
+        said["locations"] = keys_of(resource, "location")
+        said["networks"] = networks_of(resource)
+        said["starts"], said["ends"] = period_of(resource)
     elif kind == "Patient":
         said["zip"] = next((z for a in nodes(resource, "address") if (z := text(a, "postalCode"))), "")
         said["member_number"] = _member_number(resource)
@@ -218,8 +250,9 @@ def describe(resource: Json) -> dict[str, object]:
 
 def is_inactive(resource: Json) -> bool:
     """Tell whether a resource says that it is not, or no longer, in use."""
-    return resource.get("active") is False or (
-        text(resource, "resourceType") == "Location" and text(resource, "status") in ("inactive", "suspended")
+    out_of_use = {"Location": ("inactive", "suspended"), "InsurancePlan": ("draft", "retired")}
+    return resource.get("active") is False or text(resource, "status") in out_of_use.get(
+        text(resource, "resourceType"), ()
     )
 
 
@@ -267,8 +300,10 @@ def raw_of(
     is_row: str,
     own: Sequence[str],
     malformed: list[Malformed],
+    *,
+    several: bool = False,
 ) -> Raw:
-    """Return the rows of a file as ``check`` takes them: those of which ``is_row`` (SQL) is false are not selected."""
+    """Return the rows of files as ``check`` takes them: those of which ``is_row`` (SQL) is false are not selected."""
     header = [*table.names, *own]
     selected, selector = map_selection(source, header, path.name)
     return Raw(
@@ -280,6 +315,7 @@ def raw_of(
         selector=", ".join(s for s in ("resource_type", selector) if s),
         first_row=1,
         place="place",
+        file="file" if several else "",
         malformed=lambda: malformed,
     )
 

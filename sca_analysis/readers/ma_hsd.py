@@ -62,11 +62,15 @@ def _is_npi(text: str) -> bool:
 
 def _code(column: str) -> str:
     """SQL for the NUCC code of a specialty; what none is chosen for stays as it is, to be set aside."""
-    whens = " ".join(f"WHEN {quote(k.casefold())} THEN {quote(v)}" for k, v in load_hsd_taxonomy().items())
+    codes = load_hsd_taxonomy()
+    # a constant map, since as many branches of a CASE take seconds to plan; square brackets would mean a column
+    keys, values = (
+        f"list_value({', '.join(map(quote, texts))})" for texts in (map(str.casefold, codes), codes.values())
+    )
     padded = f"lpad({column}, 3, '0')"  # spreadsheets drop zeros
     key = f"CASE WHEN regexp_full_match({column}, '\\d{{1,3}}') THEN {padded} ELSE {column} END"
     numbered = f"CASE WHEN regexp_matches({column}, '^\\d{{3}} ') THEN left({column}, 3) ELSE lower({key}) END"
-    return f"CASE {numbered} {whens} ELSE {column} END"
+    return f"coalesce(list_extract(map_extract(map({keys}, {values}), {numbered}), 1), {column})"
 
 
 def _known(column: str) -> str:

@@ -209,5 +209,5 @@ def _parquet_header(con: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     """Return the column names of a Parquet file; none where it is damaged, which its reader then says."""
     try:
         return [row[0] for row in con.from_parquet(str(path)).description]
-    except duckdb.Error:
+    except (duckdb.Error, RuntimeError, UnicodeError):  # of a name that is no text
         return []

@@ -8,8 +8,11 @@
 Variables as in CMS's Chronic Conditions Warehouse codebooks. What follows from them:
 - ``claim_version`` is the weekly processing date and, at one date, insert before update before delete (DML_IND); a
   deleted line is reversed. Claims that are not final (FINAL_ACTION N) are set aside.
-- ``claim_status`` denied: payment denial code 0, D or P of a carrier claim; a line whose processing indicator says
-  non-covered, denied, invalid, duplicate or not necessary; reason for non-payment B, C, N or R of an institution.
+- ``claim_status`` denied, by ResDAC's tables of values: of a carrier claim the payment denial code says denied (0, D,
+  P) or Medicare secondary payer, cost avoided (E-K, Q-Y, two digits; 1-9, A and B say who was paid); of a line the
+  processing indicator says the same, or benefits exhausted, non-covered, invalid, laboratory not certified (L),
+  duplicate, not necessary or bundled (Z; A, O, R and S are none); an institution's claim has a reason for
+  non-payment other than P (payment requested) and Z (a request for anticipated payment, home health).
 - ``provider_npi`` of an institution: the rendering, else the attending physician, else the organisation.
 - ``member_amount`` of carrier lines is deductible and coinsurance; of revenue centres the patient's responsibility.
 - A revenue centre 0001 without a procedure is the total of its claim, which would count the claim twice: set aside.
@@ -36,6 +39,13 @@ _RULES: dict[str, Literal["set_aside", "warn"]] = {
 }
 _MONTHS = ("DEC", "NOV", "OCT", "SEPT", "AUG", "JUL", "JUN", "MAY", "APR", "MAR", "FEB", "JAN")
 
+
+def _is_one_of(column: str, codes: str) -> str:
+    """SQL that is true for a code of one character, or for Medicare secondary payer, cost avoided."""
+    listed = ", ".join(f"'{c}'" for c in codes + "EFGHJKQTUVXY")
+    return f"(upper([{column}]) IN ({listed}) OR regexp_full_match([{column}], '\\d{{2}}'))"
+
+
 CARRIER = (
     Layout(
         "claims",
@@ -55,8 +65,8 @@ CARRIER = (
             "allowed_amount": "[LINE_ALOWD_CHRG_AMT]",
             "paid_amount": "[LINE_NCH_PMT_AMT]",
             "member_amount": add_up("LINE_BENE_PTB_DDCTBL_AMT", "LINE_COINSRNC_AMT"),
-            "claim_status": f"CASE {_DELETED} WHEN upper([CARR_CLM_PMT_DNL_CD]) IN ('0', 'D', 'P') "
-            "OR upper([LINE_PRCSG_IND_CD]) IN ('B', 'C', 'D', 'I', 'L', 'M', 'N', 'P') THEN 'denied' END",
+            "claim_status": f"CASE {_DELETED} WHEN {_is_one_of('CARR_CLM_PMT_DNL_CD', '0DP')} "
+            f"OR {_is_one_of('LINE_PRCSG_IND_CD', 'BCDILMNPZ')} THEN 'denied' END",
         },
         date_format=DATE_FORMATS,
         keep={"FINAL_ACTION": ("F", "")},
@@ -81,7 +91,7 @@ OUTPATIENT = (
             "billed_amount": "[REV_CNTR_TOT_CHRG_AMT]",
             "paid_amount": "[REV_CNTR_PMT_AMT_AMT]",
             "member_amount": "[REV_CNTR_PTNT_RSPNSBLTY_PMT]",
-            "claim_status": f"CASE {_DELETED} WHEN upper([CLM_MDCR_NON_PMT_RSN_CD]) IN ('B', 'C', 'N', 'R') "
+            "claim_status": f"CASE {_DELETED} WHEN upper([CLM_MDCR_NON_PMT_RSN_CD]) NOT IN ('P', 'Z') "
             "THEN 'denied' END",
         },
         date_format=DATE_FORMATS,

@@ -93,11 +93,15 @@ class Source(Entry):
 
 @dataclass(frozen=True)
 class Malformed:
-    """A record that is no row at all: its place in the file and why; or the first of several that are alike."""
+    """A record that is no row at all: its place in the file and why; or the first of several that are alike.
+
+    ``file`` is the position of its file among those that were read together.
+    """
 
     row: int
     reason: str
     rows: int = 1
+    file: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,12 @@ class Raw:
     relation was read. ``first_row`` is the row number of the first record. Where rows are not
     counted one by one, ``place`` is SQL for the place of each in the file: the number of its
     segment, resource or line, as in ``Malformed.row``. Where a row is made of several records of the
-    file, such as a rate of many prices, ``stands_for`` is SQL for how many. ``reference`` is SQL
-    for the provider's own number of a claim line, by which a remittance names it. ``source`` is the entry as the
-    reader filled it in, where a format knows rules and dates of its own.
+    file, such as a rate of many prices, ``stands_for`` is SQL for how many. Where several files were read
+    together, ``file`` is SQL for the position of the row's file among them, in whose order the rows are.
+    ``reference`` is SQL for the provider's own number of a claim line, by which a remittance names it, or for the day
+    of what is said of a member, of which the latest counts; ``number`` for
+    that of the claim as submitted; ``original`` for the claim that it replaces or, of a remittance, for the payer's
+    number of it. ``source`` is the entry as the reader filled it in, where a format knows rules and dates of its own.
     """
 
     path: Path
@@ -124,7 +131,10 @@ class Raw:
     first_row: int = 2
     place: str = ""
     stands_for: str = ""
+    file: str = ""
     reference: str = ""
+    number: str = ""
+    original: str = ""
     source: Source | None = None
     malformed: Callable[[], Sequence[Malformed]] = field(default=lambda: ())
 
@@ -240,5 +250,6 @@ def _some(header: Sequence[str], most: int = 12) -> str:
     # a first row of values would show what may identify a member
     if any(h.strip() and not any(c.isalpha() for c in h) for h in header):
         return "a first row with numbers in it, so its header row may be missing or further down (skip_rows)"
-    shown = ", ".join(header[:most])
+    # a quote that is out of order may make rows part of a name
+    shown = ", ".join("".join(h.strip().splitlines()[:1]) for h in header[:most])
     return shown if len(header) <= most else f"{shown} and {len(header) - most} more"

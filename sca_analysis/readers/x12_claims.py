@@ -2,8 +2,9 @@
 
 A line is an LX with its SV1, SV2 or SV3. What the columns are, where the guides leave a choice:
 
-- ``claim_id`` is CLM01. A replacement or void (CLM05-3 = 7 or 8) takes the number in REF*F8 instead where a
-  claim of the same file has it; else REF*F8 is the payer's own number and stays in ``original_reference``.
+- ``claim_id`` is CLM01, which stays in ``submitted_claim_id``. A replacement or void (CLM05-3 = 7 or 8) takes the
+  number in REF*F8 instead where a claim of the same file has it. Else REF*F8, in ``original_reference``, may be of
+  another file or the payer's own number: ``remittances`` looks for both.
 - ``line_number`` is LX01; the provider's own number of a line, REF*6R, is in ``line_reference``.
 - ``claim_version`` is the date of the transaction (BHT04, else GS04) and the frequency code, YYYYMMDD0F, so
   that of two submissions the later counts. A void is ``reversed``; otherwise the status is blank.
@@ -18,13 +19,15 @@ A line is an LX with its SV1, SV2 or SV3. What the columns are, where the guides
   principal one, with its dot; ICD-9-CM codes (before October 2015) are in ``icd9_code``, for the column is ICD-10.
 - ``place_of_service`` is the line's, else the claim's; a bill type of an institution is none.
 - ``units`` counts units or days; minutes of anaesthesia and amounts of a drug are not units, and left blank.
-- ``network_status`` is ``out`` where a repricer rejects the provider as none of its own (HCP13 = T1) or names
-  why an out-of-network service is considered (HCP15). No code of HCP says that a provider is in network.
+- ``network_status`` is ``out`` where a repricer cannot identify the provider as a participant (HCP13 = T1) or says
+  out of network (35), or names why an out-of-network service is considered (HCP15; X12 data elements 901 and
+  1527). No code of HCP says that a provider is in network.
 - ``allowed_amount`` and ``paid_amount`` are blank: a claim is a submission. HCP02 is in ``repriced_amount``.
 
 Loops of other payers (SBR after CLM, to the first LX) say nothing of this claim.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +37,7 @@ import duckdb
 from sca_analysis.readers.source import Malformed, Raw, Source, quote
 from sca_analysis.readers.x12 import Guide, State, at, recognise_kind, walk
 from sca_analysis.readers.x12_rows import (
+    LINE_REFERENCE,
     first_day,
     is_date,
     mark_of,
@@ -68,18 +72,20 @@ COLUMNS = (
     "icd9_code",
     "frequency_code",
     "original_reference",
+    "submitted_claim_id",
     "line_reference",
     "billing_npi",
     "filing_indicator",
     "repriced_amount",
 )
 # fmt: off
-_PASSED = frozenset({  # segments of the guides that hold nothing of use here
+PASSED = frozenset({  # segments of the guides that hold nothing of use here
     "CUR", "PER", "N2", "N3", "CL1", "DN1", "DN2", "PWK", "CN1", "AMT", "K3", "NTE", "CR1", "CR2", "CR3", "CR4",
     "CR5", "CR6", "CR7", "CRC", "QTY", "CAS", "OI", "MIA", "MOA", "SV4", "SV5", "SV6", "SV7", "MEA", "PS1", "HSD",
-    "IMM", "LIN", "CTP", "SVD", "LQ", "FRM", "TOO", "UR", "DMG", "LS", "LE",
+    "IMM", "LIN", "CTP", "SVD", "LQ", "FRM", "TOO", "UR", "LS", "LE",
 })
 # fmt: on
+_OUT = frozenset({"T1", "35"})  # reject reasons of a repricer
 _NOT_UNITS = frozenset({"MJ", "F2", "ML", "GR", "ME"})
 _ICD_10, _ICD_9 = frozenset({"ABK", "ABF"}), frozenset({"BK", "BF"})
 #: Other lists of HI, which a diagnosis pointer does not count: procedures, conditions, occurrences, DRG.
@@ -93,14 +99,15 @@ _OTHER_LISTS = frozenset({
 
 @dataclass
 class _Person:
-    """A provider, subscriber or patient: identifier, and taxonomy code or ZIP."""
+    """A provider, subscriber or patient: identifier, and taxonomy code or ZIP, and day of birth."""
 
     id: str = ""
     more: str = ""
+    born: str = ""
 
 
 @dataclass
-class _Claim:
+class Claim:
     """What precedes the lines of a claim; ``spoilt`` is why none of them can be relied on."""
 
     place: int
@@ -135,8 +142,8 @@ class _Line:
 
 
 @dataclass
-class _State(State):
-    """Where in the hierarchy the file is."""
+class HierarchyState(State):
+    """Where in the hierarchy the file is; ``on_claim``, if any, is told of each claim's end and accounts for it."""
 
     date: str = ""  # BHT04
     billing: _Person = field(default_factory=_Person)
@@ -145,8 +152,9 @@ class _State(State):
     filing: str = ""
     entity: str = ""
     spoilt: str = ""  # why claims up to the next HL cannot be relied on
-    claim: _Claim | None = None
+    claim: Claim | None = None
     line: _Line | None = None
+    on_claim: "Callable[[HierarchyState, Claim], None] | None" = None
 
 
 def read_claims(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source: Source, work: Path) -> Raw:
@@ -166,14 +174,16 @@ def read_claims(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source
     del con
     refuse_options(table, source, FORMAT)
     with open_rows(work, COLUMNS) as (rows, write):
-        state = _State(write)
+        state = HierarchyState(write)
         walk(path, source.encoding, _guide(state), state)
     scan = f"read_parquet({quote(str(rows))})"
     originals = f"SELECT claim_id FROM {scan} WHERE frequency_code NOT IN ('7', '8')"
     is_known = f"frequency_code IN ('7', '8') AND original_reference <> '' AND original_reference IN ({originals})"
     number = f"CASE WHEN {is_known} THEN original_reference ELSE claim_id END"
     relation = f"(SELECT * REPLACE ({number} AS claim_id) FROM {scan})"
-    return raw_of(path, table, source, FORMAT, relation, state, COLUMNS)
+    replaces = "CASE WHEN frequency_code IN ('7', '8') THEN nullif(original_reference, '') END"
+    numbers = {"number": "submitted_claim_id", "original": replaces, "reference": LINE_REFERENCE}
+    return raw_of(path, table, source, FORMAT, relation, state, COLUMNS, **numbers)
 
 
 def recognise(head: bytes, name: str) -> bool:
@@ -182,7 +192,12 @@ def recognise(head: bytes, name: str) -> bool:
     return recognise_kind(head, "837", "HC", frozenset({"CLM", "SV1", "SV2", "SV3"}))
 
 
-def _guide(state: _State) -> Guide:
+def _guide(state: HierarchyState) -> Guide:
+    return Guide("837", "HC", handlers_of(state), PASSED, partial(lose, state), partial(end, state))
+
+
+def handlers_of(state: HierarchyState) -> dict[str, Callable[[list[str], int], None]]:
+    """Return what each segment does, as of ``Guide``."""
     handlers = {
         "BHT": _bht,
         "HL": _hl,
@@ -191,6 +206,7 @@ def _guide(state: _State) -> Guide:
         "PAT": _pat,
         "NM1": _nm1,
         "N4": _n4,
+        "DMG": _dmg,
         "REF": _ref,
         "CLM": _clm,
         "DTP": _dtp,
@@ -201,19 +217,18 @@ def _guide(state: _State) -> Guide:
         "SV2": _service,
         "SV3": _service,
     }
-    bound = {code: partial(handler, state) for code, handler in handlers.items()}
-    return Guide("837", "HC", bound, _PASSED, partial(_lose, state), partial(_end, state))
+    return {code: partial(handler, state) for code, handler in handlers.items()}
 
 
 # ---- the hierarchy: billing provider, subscriber, patient ----
 
 
-def _bht(state: _State, e: list[str], place: int) -> None:
-    _end(state, "truncated", place)
+def _bht(state: HierarchyState, e: list[str], place: int) -> None:
+    end(state, "truncated", place)
     state.date = at(e, 4)
 
 
-def _hl(state: _State, e: list[str], place: int) -> None:
+def _hl(state: HierarchyState, e: list[str], place: int) -> None:
     _close_claim(state)
     level = at(e, 3)
     if state.spoilt != "segment_too_long" or level == "20":
@@ -229,7 +244,7 @@ def _hl(state: _State, e: list[str], place: int) -> None:
         state.spoilt = state.spoilt or "malformed_segment"
 
 
-def _sbr(state: _State, e: list[str], place: int) -> None:
+def _sbr(state: HierarchyState, e: list[str], place: int) -> None:
     if state.claim and not state.line and not state.claim.lines:
         state.claim.in_other_payer = True
         return
@@ -237,16 +252,16 @@ def _sbr(state: _State, e: list[str], place: int) -> None:
     state.subscriber, state.patient, state.filing, state.entity = _Person(), None, at(e, 9), ""
 
 
-def _pat(state: _State, e: list[str], place: int) -> None:
+def _pat(state: HierarchyState, e: list[str], place: int) -> None:
     if state.claim:  # likewise
         _close_claim(state)
         state.patient, state.entity = _Person(), ""
 
 
-def _nm1(state: _State, e: list[str], place: int) -> None:
+def _nm1(state: HierarchyState, e: list[str], place: int) -> None:
     code, identifier = at(e, 1), at(e, 9)
     if not code:
-        _lose(state, "malformed_segment", place)
+        lose(state, "malformed_segment", place)
     state.entity = code
     npi = _Person(identifier if at(e, 8) == "XX" else "")
     if state.line:
@@ -267,7 +282,7 @@ def _nm1(state: _State, e: list[str], place: int) -> None:
         state.patient = _Person(identifier or (state.subscriber.id and state.subscriber.id + mark_of(given)))
 
 
-def _prv(state: _State, e: list[str], place: int) -> None:
+def _prv(state: HierarchyState, e: list[str], place: int) -> None:
     code = at(e, 3)
     if state.line or state.claim:
         provider = state.line.rendering if state.line else state.claim and state.claim.rendering
@@ -277,7 +292,7 @@ def _prv(state: _State, e: list[str], place: int) -> None:
         state.billing.more = code
 
 
-def _n4(state: _State, e: list[str], place: int) -> None:
+def _n4(state: HierarchyState, e: list[str], place: int) -> None:
     if state.claim or state.line:
         return
     if state.entity == "IL":
@@ -286,18 +301,27 @@ def _n4(state: _State, e: list[str], place: int) -> None:
         state.patient.more = at(e, 3)
 
 
+def _dmg(state: HierarchyState, e: list[str], place: int) -> None:
+    if state.claim or state.line or at(e, 1) != "D8":
+        return
+    if state.entity == "IL":
+        state.subscriber.born = at(e, 2)
+    elif state.entity == "QC" and state.patient:
+        state.patient.born = at(e, 2)
+
+
 # ---- the claim ----
 
 
-def _clm(state: _State, e: list[str], place: int) -> None:
+def _clm(state: HierarchyState, e: list[str], place: int) -> None:
     _close_claim(state)
     state.entity = ""
     facility = split_composite(at(e, 5), state.component)
     place_of_service = at(facility, 0) if at(facility, 1) != "A" else ""
-    state.claim = _Claim(place, at(e, 1), place_of_service, at(facility, 2), spoilt=state.spoilt)
+    state.claim = Claim(place, at(e, 1), place_of_service, at(facility, 2), spoilt=state.spoilt)
 
 
-def _ref(state: _State, e: list[str], place: int) -> None:
+def _ref(state: HierarchyState, e: list[str], place: int) -> None:
     if state.entity:
         return
     if state.line:
@@ -307,7 +331,7 @@ def _ref(state: _State, e: list[str], place: int) -> None:
         state.claim.original = at(e, 2)
 
 
-def _dtp(state: _State, e: list[str], place: int) -> None:
+def _dtp(state: HierarchyState, e: list[str], place: int) -> None:
     if state.line:
         if at(e, 1) == "472":
             state.line.date = first_day(at(e, 2), at(e, 3))
@@ -315,7 +339,7 @@ def _dtp(state: _State, e: list[str], place: int) -> None:
         state.claim.dates[at(e, 1)] = first_day(at(e, 2), at(e, 3))
 
 
-def _hi(state: _State, e: list[str], place: int) -> None:
+def _hi(state: HierarchyState, e: list[str], place: int) -> None:
     if not state.claim or state.line or state.claim.in_other_payer:
         return
     for text in e[1:]:
@@ -324,30 +348,30 @@ def _hi(state: _State, e: list[str], place: int) -> None:
             state.claim.diagnoses.append((qualifier, at(codes, 0)))
 
 
-def _hcp(state: _State, e: list[str], place: int) -> None:
+def _hcp(state: HierarchyState, e: list[str], place: int) -> None:
     of = state.line or state.claim
-    if of and not (isinstance(of, _Claim) and of.in_other_payer):
-        of.network = "out" if at(e, 13) == "T1" or at(e, 15) else ""
+    if of and not (isinstance(of, Claim) and of.in_other_payer):
+        of.network = "out" if at(e, 13) in _OUT or at(e, 15) else ""
         of.repriced = at(e, 2)
 
 
 # ---- the line ----
 
 
-def _lx(state: _State, e: list[str], place: int) -> None:
+def _lx(state: HierarchyState, e: list[str], place: int) -> None:
     _close_line(state)
     state.entity = ""
     state.line = _Line(place, at(e, 1))
 
 
-def _service(state: _State, e: list[str], place: int) -> None:
+def _service(state: HierarchyState, e: list[str], place: int) -> None:
     if state.line is None or state.line.service:  # a second service, or one without its LX
         _close_line(state)
         state.line, state.entity = _Line(place), ""
     state.line.service = e
 
 
-def _close_line(state: _State) -> None:
+def _close_line(state: HierarchyState) -> None:
     line, claim = state.line, state.claim
     state.line = None
     if line is None:
@@ -367,7 +391,7 @@ def _close_line(state: _State) -> None:
         state.write(_row(state, claim, line))
 
 
-def _row(state: _State, claim: _Claim, line: _Line) -> tuple[str | int, ...]:
+def _row(state: HierarchyState, claim: Claim, line: _Line) -> tuple[str | int, ...]:
     e, revenue, pointer, is_institutional = line.service, "", "", line.service[0] == "SV2"
     if is_institutional:
         revenue, (medical, billed, unit, units), place_of_service = at(e, 1), (at(e, i) for i in (2, 3, 4, 5)), ""
@@ -411,6 +435,7 @@ def _row(state: _State, claim: _Claim, line: _Line) -> tuple[str | int, ...]:
         code if qualifier in _ICD_9 else "",
         claim.frequency,
         claim.original,
+        claim.number,
         line.reference,
         state.billing.id,
         state.filing,
@@ -430,15 +455,17 @@ def _dotted(code: str) -> str:
     return f"{code[:3]}.{code[3:]}" if len(code) > 3 and "." not in code else code
 
 
-def _close_claim(state: _State) -> None:
+def _close_claim(state: HierarchyState) -> None:
     _close_line(state)
     claim, state.claim = state.claim, None
-    if claim and not claim.lines:
+    if claim and state.on_claim:
+        state.on_claim(state, claim)
+    elif claim and not claim.lines:
         state.units += 1
         state.malformed.append(Malformed(claim.place, claim.spoilt or "no_service_line"))
 
 
-def _lose(state: _State, reason: str, place: int) -> None:
+def lose(state: HierarchyState, reason: str, place: int) -> None:
     """Note that a segment was lost: of the line, else of the claim, else of the loop above."""
     if reason == "segment_too_long":  # there may have been anything in it
         for part in (state, state.claim, state.line):
@@ -453,7 +480,8 @@ def _lose(state: _State, reason: str, place: int) -> None:
         state.spoilt = reason
 
 
-def _end(state: _State, reason: str, place: int) -> None:
+def end(state: HierarchyState, reason: str, place: int) -> None:
+    """Take a transaction's end, or its want of one, as ``Guide`` tells it."""
     if reason and state.line:
         state.line.spoilt = state.line.spoilt or reason
     elif reason and state.claim:

@@ -22,8 +22,12 @@ What the columns are, where the guide leaves a choice:
   (253), which lower the payment only; where another reason stands, it does not follow and is blank.
 - ``member_amount`` is the sum of the adjustments of group PR, a balance bill (PR-45) or non-covered charge
   included, as the line shows. Adjustments of a claim as a whole count for its line where it has one only.
-- ``claim_status``: CLP02 4 is denied, 22 reversed (amounts are negative), 1-3 and 19-21 paid. Any other, such
-  as a predetermination (25), pays nothing and stands as it is: a rule sets the line aside.
+- ``claim_status``: CLP02 22 is reversed (amounts are negative), 4 is denied. From 5010 on, 4 is left for patients
+  whom the payer does not know, and a denial is "processed" (1-3, 19-21) with its reasons (X12 RFI 1423, 1885): a line
+  with a charge of which nothing is paid, allowed (AMT*B6) or the patient's cost share is denied where an adjustment
+  gives another reason than a contract, another payer, capitation or payment to the patient (``_NO_REFUSAL``). All
+  other lines so processed are paid. Any other code, such as a predetermination (25), pays nothing and stands as it
+  is: a rule sets the line aside.
 - ``adjustments`` lists group-reason:amount of the line, ``claim_adjustments`` those of its claim.
 - ``balance`` is ``line`` or ``claim`` where charge less adjustments is not what was paid (TR3 1.10.2.1).
 
@@ -42,6 +46,7 @@ import duckdb
 from sca_analysis.readers.source import Malformed, Raw, Source, quote
 from sca_analysis.readers.x12 import Guide, State, at, recognise_kind, walk
 from sca_analysis.readers.x12_rows import (
+    LINE_REFERENCE,
     amount_of,
     first_day,
     is_date,
@@ -94,6 +99,10 @@ _STATUS = {
     "22": "reversed",
 }
 _CONTRACTUAL, _LOWER_PAYMENT = frozenset({"45", "42"}), frozenset({"1", "2", "3", "253"})
+_COST_SHARE = frozenset({"1", "2", "3", "66"})
+#: Reasons that pay nothing, or less, of a service that is not refused: contract, cost share, a payer before,
+#: capitation, excess, payment to the patient, a negotiated discount, sequestration. [X12 claim adjustment reason codes]
+_NO_REFUSAL = _CONTRACTUAL | _COST_SHARE | {"23", "24", "94", "100", "131", "253"}
 _MOST_LINES = 10_000  # of a claim, before they are written without the claim's balance; the guide has 999
 
 Adjustment = tuple[str, str, Decimal]  # group, reason, USD
@@ -161,7 +170,8 @@ def read_remittance(con: duckdb.DuckDBPyConnection, path: Path, table: Table, so
     with open_rows(work, COLUMNS) as (rows, write):
         state = _State(write)
         walk(path, source.encoding, _guide(state), state)
-    return raw_of(path, table, source, FORMAT, f"read_parquet({quote(str(rows))})", state, COLUMNS)
+    scan, original = f"read_parquet({quote(str(rows))})", "nullif(payer_claim_number, '')"
+    return raw_of(path, table, source, FORMAT, scan, state, COLUMNS, original=original, reference=LINE_REFERENCE)
 
 
 def recognise(head: bytes, name: str) -> bool:
@@ -341,7 +351,7 @@ def _row(state: _State, claim: _Claim, line: _Line, balance: str, alone: bool) -
         line.allowed or _allowed(code, charge, adjustments),
         paid,
         _plain(sum((a for group, _, a in adjustments if group == "PR"), Decimal(0))),
-        _STATUS.get(code, code),
+        _status(code, charge, payment, amount_of(line.allowed), adjustments or claim.adjustments),
         ":".join(m.strip() for m in procedure[2:6] if m.strip()),
         at(e, 4),
         own[0],
@@ -373,6 +383,23 @@ def _allowed(code: str, charge: Decimal | None, adjustments: Sequence[Adjustment
     if charge is None or code == "4" or any(reason not in _LOWER_PAYMENT for _, reason, _ in others):
         return ""
     return _plain(charge - sum((a for _, reason, a in adjustments if reason in _CONTRACTUAL), Decimal(0)))
+
+
+def _status(
+    code: str,
+    charge: Decimal | None,
+    payment: Decimal | None,
+    allowed: Decimal | None,
+    adjustments: Sequence[Adjustment],
+) -> str:
+    """Return paid, denied or reversed; the code itself where it is none of a payment."""
+    status = _STATUS.get(code, code)
+    refused = sum((a for _, reason, a in adjustments if reason not in _NO_REFUSAL), Decimal(0))
+    shared = any(a > 0 for _, reason, a in adjustments if reason in _COST_SHARE)
+    is_refused = (
+        bool(charge) and charge is not None and charge > 0 and refused > 0 and not (payment or allowed or shared)
+    )
+    return "denied" if status == "paid" and is_refused else status
 
 
 def _listed(adjustments: Sequence[Adjustment]) -> str:

@@ -18,6 +18,8 @@ from sca_analysis.tables import CLAIMS, Table
 
 _AMOUNT = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,8})?|\.[0-9]{1,8})")
 _LEADING = re.compile(r"[A-Z0-9]{1,3}([^A-Za-z0-9 .-])")
+#: SQL for the provider's own number of a line.
+LINE_REFERENCE = f"nullif({name('line_reference')}, '')"
 _BATCH = 20_000  # rows written at a time
 
 # ---- values ----
@@ -114,9 +116,22 @@ def _plain(values: Sequence[str]) -> Sequence[str]:
 
 
 def raw_of(
-    path: Path, table: Table, source: Source, chosen: str, relation: str, state: State, own: Sequence[str]
+    path: Path,
+    table: Table,
+    source: Source,
+    chosen: str,
+    relation: str,
+    state: State,
+    own: Sequence[str],
+    number: str = "",
+    original: str = "",
+    stands_for: str = "",
+    reference: str = "",
 ) -> Raw:
-    """Return the rows that were written, mapped by ``exports.yaml`` over canonical and own columns."""
+    """Return the rows that were written, mapped by ``exports.yaml`` over canonical and own columns.
+
+    ``number`` is the column of the claim's number as submitted, the others are as in ``Raw``.
+    """
     where = path.name
     selected, selector = map_selection(source, own, where)
     return Raw(
@@ -128,12 +143,15 @@ def raw_of(
         selector=selector,
         first_row=1,
         place=name("place"),
-        reference=f"nullif({name('line_reference')}, '')",
+        reference=reference,
+        number=f"nullif({name(number)}, '')" if number else "",
+        original=original,
+        stands_for=stands_for,
         malformed=lambda: sorted(state.malformed, key=lambda m: m.row),
     )
 
 
-def refuse_options(table: Table, source: Source, chosen: str) -> None:
+def refuse_options(table: Table, source: Source, chosen: str, meant: Sequence[Table] = (CLAIMS,)) -> None:
     """Refuse a table or options that X12 has no use for.
 
     Raises
@@ -142,8 +160,9 @@ def refuse_options(table: Table, source: Source, chosen: str) -> None:
         With the first such option.
 
     """
-    if table.name != CLAIMS.name:
-        raise ExportError(f"exports.yaml: {table.name}: format {chosen} is for {CLAIMS.name} only.")
+    if table not in meant:
+        names = " and ".join(one.name for one in meant)
+        raise ExportError(f"exports.yaml: {table.name}: format {chosen} is for {names} only.")
     usable = {"path", "format", "columns", "constants", "values", "keep", "rules", "encoding"}
     if surplus := source.model_fields_set - usable:
         raise ExportError(f"exports.yaml: {table.name}: format {chosen} has no use for {min(surplus)}: leave it out.")

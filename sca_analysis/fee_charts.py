@@ -1,0 +1,267 @@
+"""The figures of the what-if notebook, drawn once and then moved. In: outcomes of ``what_if``; out: plotly figures.
+
+``new_figure`` lays the panels out and ``move_figure`` sets what each trace shows: plotly sends a widget only what
+changed. Axes are fixed by what is billed, so that a moving fee does not move them.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from sca_analysis.charts import short
+from sca_analysis.what_if import ANCHORS, PARTIES, Mark, Outcome, Ranges
+
+_COLOURS = {"in_network": "#999999", "out_of_network": "#D55E00", "sca": "#0072B2"}
+_NAMES = {"in_network": "in-network", "out_of_network": "OON", "sca": "agreement"}
+_PATTERNS = {"in_network": ".", "out_of_network": "/", "sca": ""}
+_SIDES = ("Plan pays", "Member pays", "Provider receives")
+_LINES = [(a, p) for a in ("out_of_network", "sca") for p in ("plan", "member")]
+#: Rows of the axis of rates, the lowest first: break-even rates by side, then the rates of ``ANCHORS``.
+_BREAK_EVEN = {
+    "member": "member pays no more up to",
+    "plan": "plan pays no more up to",
+    "provider": "provider gets no less from",
+}
+_ROWS = ("bargaining zone", *_BREAK_EVEN.values(), *reversed(ANCHORS))
+#: Room above the largest bar for its label, and right of the highest rate for its own.
+_ROOM = 1.22
+
+
+def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
+    """Return the panels of a case: totals, cumulative cost by visit, and the axis of rates."""
+    figure = make_subplots(
+        rows=2,
+        cols=2,
+        specs=[[{}, {}], [{"colspan": 2}, None]],
+        row_heights=[0.55, 0.45],
+        column_widths=[0.5, 0.5],
+        horizontal_spacing=0.09,
+        vertical_spacing=0.24,
+        subplot_titles=("Totals of the course [USD]", "Paid up to each visit [USD]", "Where the deal lies"),
+    )
+    whisker = {"type": "data", "symmetric": False, "color": "#1a1a1a", "thickness": 1.2, "width": 4}
+    for arrangement, colour in _COLOURS.items():
+        figure.add_bar(
+            name=_NAMES[arrangement],
+            marker={"color": colour, "pattern": {"shape": _PATTERNS[arrangement], "fgcolor": "white", "size": 5}},
+            error_y={**whisker, "visible": arrangement != "in_network"},
+            hovertemplate="%{x}, " + _NAMES[arrangement] + ": &#36;%{y:,.2f}<extra></extra>",
+            row=1,
+            col=1,
+        )
+    for arrangement, party in _LINES:
+        figure.add_scatter(
+            mode="lines",
+            name=f"{party}, {_NAMES[arrangement]}",
+            line={"color": _COLOURS[arrangement], "dash": "solid" if party == "plan" else "dot", "width": 2.5},
+            hovertemplate="visit %{x}: &#36;%{y:,.2f}<extra>" + f"{party}, {_NAMES[arrangement]}</extra>",
+            row=1,
+            col=2,
+        )
+    for limit, symbol in (("deductible", "diamond"), ("maximum", "square")):
+        figure.add_scatter(
+            mode="markers",
+            name=f"{limit} reached",
+            marker={"symbol": symbol, "size": 11, "color": "white", "line": {"color": "#1a1a1a", "width": 2}},
+            hovertemplate="%{text}<extra></extra>",
+            row=1,
+            col=2,
+        )
+    row = {"row": 2, "col": 1}
+    plain: dict[str, Any] = {
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+        "textposition": "middle right",
+    }
+    figure.add_scatter(mode="lines+text", line={"color": "#009E73", "width": 12}, **plain, **row)
+    for colour in ("#1a1a1a", "#777777"):
+        figure.add_scatter(mode="markers+text", marker={"size": 11, "color": colour, "opacity": 1}, **plain, **row)
+    blue = _COLOURS["sca"]
+    plain |= {"textposition": "top center", "textfont": {"size": 13, "color": blue}}
+    figure.add_scatter(mode="lines+text", line={"color": blue, "width": 3}, **plain, **row)
+    figure.update_layout(
+        template="plotly_white",
+        height=720,
+        barmode="group",
+        bargap=0.25,
+        font={"size": 13, "color": "#1a1a1a"},
+        margin={"l": 10, "r": 20, "t": 40, "b": 40},
+        legend={"orientation": "h", "x": 0, "y": 0.5, "yanchor": "top", "font": {"size": 12}},
+        uirevision="constant",
+        autosize=True,
+    )
+    figure.update_yaxes(tickprefix="&#36;", tickformat=",.0f", row=1, col=1)
+    figure.update_yaxes(tickprefix="&#36;", tickformat=",.0f", row=1, col=2)
+    figure.update_xaxes(title="visit", row=1, col=2)
+    figure.update_yaxes(
+        tickvals=list(range(len(_ROWS))),
+        ticktext=list(_ROWS),
+        range=[-0.6, len(_ROWS) + 0.3],
+        zeroline=False,
+        automargin=True,
+        **row,
+    )
+    figure.update_xaxes(zeroline=False, **row)
+    move_figure(figure, outcome, ranges)
+    return figure
+
+
+def move_figure(figure: Any, outcome: Outcome, ranges: Ranges | None = None) -> None:
+    """Show an outcome in the panels of ``new_figure``; a widget's caller batches the changes.
+
+    Parameters
+    ----------
+    figure : Figure or FigureWidget
+    outcome : Outcome
+    ranges : mapping, optional
+        As ``what_if.find_ranges``: drawn as whiskers from P10 to P90; none, while they are not known.
+
+    """
+    _move_totals(figure, outcome, ranges)
+    _move_course(figure, outcome)
+    _move_axis(figure, outcome)
+
+
+def _move_totals(figure: Any, outcome: Outcome, ranges: Ranges | None) -> None:
+    highest = outcome.totals["sca"]["billed"] / 100
+    for number, arrangement in enumerate(_COLOURS):
+        totals = [outcome.totals[arrangement][party] / 100 for party in PARTIES]
+        bar = figure.data[number]
+        bar.x, bar.y = _SIDES, totals
+        if ranges is None or arrangement == "in_network":
+            bar.error_y.array, bar.error_y.arrayminus = [0, 0, 0], [0, 0, 0]
+            continue
+        found = [ranges[f"{party}_{arrangement}"] for party in PARTIES]
+        # a whisker from P10 to P90; it may lie wholly on one side of the figure as set
+        bar.error_y.array = [max(0.0, float(r[2]) - total) for r, total in zip(found, totals, strict=True)]
+        bar.error_y.arrayminus = [max(0.0, total - float(r[0])) for r, total in zip(found, totals, strict=True)]
+        highest = max(highest, *(float(r[2]) for r in found))
+    figure.layout.yaxis.range = _steady(figure.layout.yaxis.range, highest * _ROOM)
+
+
+def _steady(now: Sequence[float] | None, top: float) -> Sequence[float]:
+    """Keep an axis where its top still fits, so that bars can be compared while a slider moves."""
+    return now if now is not None and now[0] == 0 and 0.75 * now[1] <= top <= now[1] else (0, max(top, 1))
+
+
+def _move_course(figure: Any, outcome: Outcome) -> None:
+    visits = [*range(len(outcome.case.visits) + 1)]
+    paid = {(a, p): [0, *(cents / 100 for cents in outcome.cumulative[a][p])] for a, p in _LINES}
+    for number, line in enumerate(_LINES, start=3):
+        figure.data[number].x, figure.data[number].y = visits, paid[line]
+    for number, limit in ((7, "deductible"), (8, "out_of_pocket_max")):
+        marks = [m for m in outcome.marks if m.limit == limit and m.arrangement != "in_network"]
+        trace = figure.data[number]
+        trace.x = [mark.visit for mark in marks]
+        trace.y = [paid[mark.arrangement, "member"][mark.visit] for mark in marks]
+        trace.text = [say_mark(mark) for mark in marks]
+    figure.layout.xaxis2.range = (0, visits[-1] * 1.03)
+    top = max(max(line) for line in paid.values()) * 1.05
+    figure.layout.yaxis2.range = _steady(figure.layout.yaxis2.range, top)
+
+
+def say_mark(mark: Mark) -> str:
+    """Say when a deductible or maximum was reached."""
+    tier = "in-network" if mark.tier == "in_network" else "OON"
+    limit = "deductible" if mark.limit == "deductible" else "out-of-pocket maximum"
+    when = f"reached with visit {mark.visit}" if mark.visit else "reached before the first visit"
+    under = "under the agreement" if mark.arrangement == "sca" else "out of network"
+    return f"{under}: {tier} {limit} of {short(mark.amount / 100)} {when}"
+
+
+def _move_axis(figure: Any, outcome: Outcome) -> None:
+    def words(rate: Decimal) -> str:
+        return f"{rate:,.1f}%" if outcome.is_percent else f"&#36;{rate:,.2f}"
+
+    zone, break_even, compared, fee = figure.data[9:13]
+    found = outcome.zone
+    if found is None:
+        zone.x, zone.y, zone.text = [0, 0], [0, 0], ["", " empty: no rate serves plan and provider as well as OON"]
+    else:
+        zone.x, zone.y = [float(rate) for rate in found], [0, 0]
+        zone.text = ["", f" {words(found[0])} to {words(found[1])}"]
+    rates: list[Decimal | None] = [outcome.break_even[side] for side in _BREAK_EVEN]
+    break_even.x, break_even.y = [float(rate or 0) for rate in rates], [1, 2, 3]
+    break_even.text = [" no rate" if rate is None else f" {words(rate)}" for rate in rates]
+    break_even.marker.size = [0 if rate is None else 11 for rate in rates]
+    break_even.marker.symbol = ["triangle-left", "triangle-left", "triangle-right"]
+    known = {at.rate_of: at.rate for at in outcome.rates}
+    rates = [known.get(anchor) for anchor in reversed(ANCHORS)]
+    compared.x, compared.y = [float(rate or 0) for rate in rates], [4, 5, 6, 7]
+    compared.text = [" not known, or none" if rate is None else f" {words(rate)}" for rate in rates]
+    compared.marker.size = [0 if rate is None else 11 for rate in rates]
+    at_fee = float(outcome.fee)
+    fee.x, fee.y, fee.text = [at_fee, at_fee], [-0.6, len(_ROWS) - 0.4], ["", f"this fee {words(outcome.fee)}"]
+    axis = figure.layout.xaxis3
+    axis.title.text = "% of what is billed" if outcome.is_percent else "rate of a unit [USD]"
+    axis.range = _steady(axis.range, max([at_fee, *compared.x, *break_even.x, 1.0]) * 1.15)
+
+
+def as_widget(figure: go.Figure) -> go.FigureWidget:
+    """Return a figure that a notebook redraws in place, as wide as it may be, without plotly's bar of buttons.
+
+    One of these buttons would send the chart to a server.
+    """
+    widget = go.FigureWidget(figure)
+    widget.layout.autosize = True
+    widget._config = {**widget._config, "displayModeBar": False, "responsive": True, "displaylogo": False}
+    return widget
+
+
+def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
+    """Return the bars of what paying at a basis changes by specialty, for plan, members and providers."""
+    figure = make_subplots(
+        rows=1, cols=3, subplot_titles=("Plan pays", "Members pay", "Providers receive"), shared_yaxes=True
+    )
+    for column in (1, 2, 3):
+        for name, colour, shape in (
+            ("against OON today", "#0072B2", ""),
+            ("against the rate agreed or assumed", "#E69F00", "/"),
+        ):
+            figure.add_bar(
+                orientation="h",
+                name=name,
+                legendgroup=name,
+                showlegend=column == 1,
+                marker={"color": colour, "pattern": {"shape": shape, "fgcolor": "white", "size": 5}},
+                hovertemplate="%{y}: &#36;%{x:,.0f}<extra>" + name + "</extra>",
+                row=1,
+                col=column,
+            )
+        figure.update_xaxes(
+            tickprefix="&#36;",
+            tickformat="~s",
+            title="change [USD]",
+            nticks=4,
+            tickangle=0,
+            zerolinecolor="#1a1a1a",
+            row=1,
+            col=column,
+        )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_layout(
+        template="plotly_white",
+        height=220 + 34 * len(effect),
+        bargap=0.25,
+        font={"size": 13, "color": "#1a1a1a"},
+        margin={"l": 10, "r": 20, "t": 40, "b": 40},
+        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
+    )
+    move_portfolio_figure(figure, effect)
+    return figure
+
+
+def move_portfolio_figure(figure: Any, effect: pd.DataFrame) -> None:
+    """Show the effect of another basis, as ``portfolio.pay_at`` returns it; the row of all is left to the table."""
+    rows = effect[effect["specialty"] != "all"]
+    names = rows["specialty"].tolist()
+    for number, party in enumerate(PARTIES):
+        for place, base in enumerate(("out_of_network", "assumed")):
+            bar = figure.data[2 * number + place]
+            change = (rows[f"{party}_what_if"] - rows[f"{party}_{base}"]) / 100
+            bar.x, bar.y = change.tolist(), names
