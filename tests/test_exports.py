@@ -174,6 +174,7 @@ def test_without_exports_yaml(tmp_path):
         "counties",
         "providers",
         "travel_times",
+        "entered",
     )
     assert exports.plan.name == "Plan"
     assert [p.name for p in exports.paths] == ["claims.csv", "directory.csv", "fees.csv"]

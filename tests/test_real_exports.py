@@ -62,5 +62,5 @@ def test_report_says_what_the_exports_lack(name: str, shared_exports: Path, brow
     assert "No benefits in these exports: no course of treatment can be costed." in text
     assert "No agreements in these exports" in text
     drawn = [f.locator(".main-svg").count() > 0 for f in page.locator("figure").all()]
-    assert drawn == [True] * 9
+    assert drawn == [True] * 15
     page.close()
