@@ -1,11 +1,12 @@
 """The command ``sca``: one line in, one report or table out; one sentence where that cannot be.
 
-Exit code 0: done. 2: the input or the call is at fault, said in one sentence on stderr. Each
-command imports what it needs, so that none waits for the libraries of another.
+Exit code 0: done. 1: some of several reports failed. 2: the input or the call is at fault, said in one sentence
+on stderr. Each command imports what it needs, so that none waits for the libraries of another.
 """
 
 import json
 import sys
+from contextlib import ExitStack
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 import pandas as pd
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from sca_analysis.errors import ParameterError, SCAError
@@ -82,7 +84,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("month")
+@click.argument("month", required=False, metavar="MONTH")
 @data_option
 @click.option(
     "--out",
@@ -91,12 +93,56 @@ def main() -> None:
     show_default=True,
     help="Reports folder.",
 )
-def report(month: str, data: Path, out: Path) -> None:
-    """Make the report of MONTH (YYYY-MM) as one offline HTML page with its tables."""
-    from sca_analysis.report import make_report
+@click.option("--plans", type=click.Path(path_type=Path), help="YAML list of {name, data, out, months}: several plans.")
+@click.option("--resume", is_flag=True, help="Skip whole reports that were made from the same inputs and version.")
+@click.option("--jobs", type=int, help="Runs at a time; one for each core if not given.")
+@click.option("--pdf/--no-pdf", default=False, show_default=True, help="Print report.pdf too, with Chromium.")
+@click.option("--log", type=click.Path(path_type=Path), help="File to which the log is added, instead of stderr.")
+@click.pass_context
+def report(
+    ctx: click.Context,
+    month: str | None,
+    data: Path,
+    out: Path,
+    plans: Path | None,
+    resume: bool,
+    jobs: int | None,
+    pdf: bool,
+    log: Path | None,
+) -> None:
+    """Make the report of MONTH (YYYY-MM, or a range YYYY-MM..YYYY-MM) as one offline HTML page with its tables.
 
-    folder = make_report(month, data, out, progress=sys.stdout.isatty())
-    click.echo(f"{folder / 'report.html'}")
+    Exit code 1: some of several reports failed; the others are made. 2: bad usage, or a single report that failed.
+    """
+    from sca_analysis.batch import Run, make_reports, parse_months, read_plans, tell
+
+    if plans:
+        given = [n for n in ("data", "out") if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+        if given:
+            raise ParameterError(f"{plans} says data and out of each plan: leave --{given[0]} out.")
+        runs = read_plans(plans, month)
+    elif month:
+        runs = [Run("", one, data, out) for one in parse_months(month)]
+    else:
+        raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
+    is_single = not plans and ".." not in (month or "")
+    with ExitStack() as stack:
+        lines = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
+
+        def note(line: str) -> None:
+            if lines or not is_single:
+                click.echo(line, file=lines, err=lines is None)
+
+        results = make_reports(runs, jobs, resume, pdf, log=note, progress=is_single and sys.stdout.isatty())
+    for result in results:
+        if is_single and result.error:
+            raise result.error
+        if result.outcome != "failed":
+            click.echo(f"{result.run.folder / 'report.html'}")
+        if result.why and (log or is_single):  # else the log on stderr has said so
+            click.echo(result.why if is_single else tell(result), err=True)
+    if any(result.error for result in results):
+        ctx.exit(1)
 
 
 @main.command()

@@ -9,28 +9,28 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import markupsafe
 import nbformat
 import pandas as pd
 import papermill
-from nbconvert.filters import markdown2html
-from plotly.offline import get_plotlyjs
 
 from sca_analysis.errors import ReportError, SCAError
-from sca_analysis.exports import CONFIG, Exports, read_config
+from sca_analysis.exports import CONFIG, Exports, Plan, find_files, read_config
 from sca_analysis.monthly import Month, parse_month
+from sca_analysis.page import render
+from sca_analysis.standards import STANDARDS
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "monthly_report.ipynb"
-FIGURE = "application/vnd.plotly.v1+json"
+FILES = ("report.html", "report.ipynb", "tables", "tables.xlsx", "set_aside.csv", "manifest.json")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _PACKAGES = (
     "duckdb",
     "narwhals",
@@ -84,7 +84,12 @@ def make_report(month: str, data: Path, out: Path, notebook: Path = NOTEBOOK, pr
     except papermill.PapermillExecutionError as error:
         kept = out / f"{month}.failed.ipynb"
         shutil.copyfile(work / "report.ipynb", kept)
-        raise ReportError(_say_failure(error, month, kept, (out / month).exists())) from error
+        raise ReportError(_say_failure(error, month, kept, out / month)) from error
+    except RuntimeError as error:  # nbclient's DeadKernelError is one
+        raise ReportError(
+            f"the report {month} failed since the notebook's kernel ended by itself or did not start "
+            f"({_say_left(out / month)}): see whether there was memory enough, and run fewer at a time."
+        ) from error
     except OSError as error:
         raise ReportError(f"the report {month} could not be written to {out} ({error.strerror}).") from error
     finally:
@@ -150,24 +155,114 @@ def describe_run(month: Month) -> dict[str, Any]:
 
 
 def hash_inputs(exports: Exports) -> list[tuple[str, str]]:
-    """Return the path and SHA-256 of every input file and of exports.yaml."""
-    paths = list(dict.fromkeys(exports.paths))
-    config = exports.folder / CONFIG
+    """Return the path and SHA-256 of every input file, of exports.yaml and of a standard of its own."""
+    return _hash_files(exports.folder, exports.plan, exports.paths)
+
+
+def is_current(folder: Path, month: str, data: Path) -> bool:
+    """Return whether a report is whole and was made from what is there now, so that it need not be made again.
+
+    That is so where every file of it is there, and its manifest names the same month, exports folder,
+    version of this package, and the same input files with the same SHA-256, no more and no fewer.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the report.
+    month : str
+        YYYY-MM.
+    data : Path
+        Exports folder.
+
+    Raises
+    ------
+    ExportError
+        If the exports cannot be used.
+
+    """
+    if not all((folder / name).exists() for name in FILES):
+        return False
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        made = (manifest["parameters"]["month"], manifest["parameters"]["data"], manifest["versions"]["sca-analysis"])
+        used = sorted((one["path"], one["sha256"]) for one in manifest["inputs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # not a manifest of ours: the report is made again
+    if made != (month, str(data.resolve()), version("sca-analysis")):
+        return False
+    config = read_config(data)
+    paths = [path for _, source in config.sources() for path in find_files(data, source)]
+    if config.reference.taxonomy:
+        paths.append(data / config.reference.taxonomy)
+    return sorted(_hash_files(data, config.plan, paths)) == used
+
+
+def print_pdf(page: Path, timeout: float = 120) -> Path:
+    """Print a report to the PDF beside it with the Chromium of this machine, headless; return the PDF.
+
+    Parameters
+    ----------
+    page : Path
+        The report.html.
+    timeout : float
+        Seconds that the browser may take.
+
+    Raises
+    ------
+    ReportError
+        If there is no Chromium, or it fails: the page is as good as before.
+
+    """
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise ReportError(f"there is no PDF of {page}, since none of {', '.join(BROWSERS)} is installed.")
+    with tempfile.TemporaryDirectory(prefix="sca-pdf-", ignore_cleanup_errors=True) as work:
+        printed = Path(work) / "report.pdf"
+        command = [
+            *(browser, "--headless", "--disable-gpu", "--disable-background-networking", "--disable-sync"),
+            *("--no-first-run", "--disable-component-update", "--disable-extensions", "--disable-dev-shm-usage"),
+            # Chromium's sandbox refuses to run as root, which is who runs in most containers
+            *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+            f"--user-data-dir={work}/profile",
+            "--no-pdf-header-footer",
+            "--generate-pdf-document-outline",
+            "--virtual-time-budget=30000",  # milliseconds of the page's own clock: until all is drawn
+            f"--print-to-pdf={printed}",
+            page.resolve().as_uri(),
+        ]
+        try:
+            # its words are of no use to a reader, and a pipe would be held open by what it leaves behind
+            done = subprocess.run(  # noqa: S603 - no shell
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            why = (
+                f"did not end within {timeout:g} seconds" if isinstance(error, subprocess.TimeoutExpired) else "failed"
+            )
+            raise ReportError(f"there is no PDF of {page}, since {Path(browser).name} {why}.") from error
+        if done.returncode or not printed.exists() or not printed.read_bytes().startswith(b"%PDF"):
+            raise ReportError(f"there is no PDF of {page}, since {Path(browser).name} failed.")
+        target = page.with_suffix(".pdf")
+        try:
+            unfinished = target.with_name(f".{target.name}")
+            shutil.copyfile(printed, unfinished)
+            unfinished.replace(target)
+        except OSError as error:
+            raise ReportError(f"there is no PDF of {page}, since it cannot be written ({error.strerror}).") from error
+    return target
+
+
+def _hash_files(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return path from the folder and SHA-256 of its exports.yaml, these files, and a standard that is a file."""
+    paths = [folder / CONFIG, *files]
+    if plan.standard and plan.standard not in STANDARDS:
+        paths.append(folder / plan.standard)
     hashes = []
-    for path in [config, *paths] if config.exists() else paths:
-        with path.open("rb") as stream:
-            hashes.append((os.path.relpath(path, exports.folder), hashlib.file_digest(stream, "sha256").hexdigest()))
+    for path in dict.fromkeys(paths):
+        if path.is_file():
+            with path.open("rb") as stream:
+                hashes.append((os.path.relpath(path, folder), hashlib.file_digest(stream, "sha256").hexdigest()))
     return hashes
-
-
-def render(notebook: nbformat.NotebookNode, title: str) -> str:
-    """Return a run notebook as one HTML page that needs no network: plotly once, no code."""
-    loader = jinja2.PackageLoader("sca_analysis")
-    environment = jinja2.Environment(loader=loader, autoescape=True)
-    # Markdown is ours or computed from counts and amounts; markdown2html sanitises neither
-    environment.filters["markdown"] = lambda text: markupsafe.Markup(markdown2html(text))  # noqa: S704
-    page = environment.get_template("report.html.j2")
-    return page.render(cells=notebook.cells, title=title, plotlyjs=get_plotlyjs(), figure_type=FIGURE)
 
 
 def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool) -> nbformat.NotebookNode:
@@ -202,13 +297,16 @@ def _take_place(work: Path, final: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def _say_failure(error: papermill.PapermillExecutionError, month: str, kept: Path, has_former: bool) -> str:
+def _say_failure(error: papermill.PapermillExecutionError, month: str, kept: Path, final: Path) -> str:
     """Say in one sentence which cell failed; only an error of ours has a message fit to be shown."""
     what = f": {error.evalue.rstrip('.')}" if _is_ours(error.ename) else f" with {error.ename}"
-    left = "the last good report is untouched" if has_former else "there is no report for it yet"
     code = (error.source.strip().splitlines() or [""])[0]
     where = f"cell {error.cell_index + 1} (`{code}`)"
-    return f"the report {month} failed in {where}{what} ({left}; the notebook as far as it ran is {kept})."
+    return f"the report {month} failed in {where}{what} ({_say_left(final)}; the notebook as far as it ran is {kept})."
+
+
+def _say_left(final: Path) -> str:
+    return "the last good report is untouched" if final.exists() else "there is no report for it yet"
 
 
 def _is_ours(name: str) -> bool:

@@ -11,11 +11,13 @@ import nbformat
 import openpyxl
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from sca_analysis.errors import ExportError, ParameterError, ReportError
 from sca_analysis.monthly import Month
-from sca_analysis.report import NOTEBOOK, make_report, render, save_month
+from sca_analysis.page import FIGURE
+from sca_analysis.report import NOTEBOOK, is_current, make_report, render, save_month
 from tests.conftest import ROOT, SAMPLE
 
 FILES = {"report.html", "report.ipynb", "tables", "tables.xlsx", "set_aside.csv", "manifest.json"}
@@ -41,8 +43,8 @@ def test_report_is_complete(report: Path) -> None:
     assert {p.name for p in report.iterdir()} == FILES
     tables = {p.stem for p in (report / "tables").glob("*.csv")}
     assert tables == set(openpyxl.load_workbook(report / "tables.xlsx", read_only=True).sheetnames)
-    beside = {"compliance", "gaps_by_demand", "evidence", "listing_findings", "parity"}
-    assert tables == {"gaps", "courses", "specialties", "ranges", "spend", "files", "findings"} | beside
+    manifest = json.loads((report / "manifest.json").read_text(encoding="utf-8"))
+    assert tables == set(manifest["tables"]) >= {"gaps", "courses", "cases", "spend", "files", "findings"}
     assert [p.name for p in report.parent.iterdir()] == ["2026-06"], "nothing else is left behind"
 
 
@@ -60,12 +62,17 @@ def test_manifest_says_what_it_was_made_from(report: Path, june: Month) -> None:
         assert one["sha256"] == hashlib.sha256((SAMPLE / one["path"]).read_bytes()).hexdigest()
     assert {one["path"] for one in manifest["inputs"]} == {
         "exports.yaml",
-        *(f"{t}.csv" for t in ("claims", "directory", "members", "benefits", "fees", "agreements")),
+        *(f"{t}.csv" for t in ("claims", "directory", "members", "benefits", "fees", "agreements", "entered")),
     }
     assert all(r["rows_read"] == r["accepted"] + r["set_aside"] for r in manifest["rows"])
     assert manifest["parameters"]["month"] == "2026-06"
     assert manifest["tables"]["gaps"] == len(june.gaps.table)
     assert {"python", "duckdb", "pandas", "sca-analysis"} <= set(manifest["versions"])
+
+
+def test_report_of_the_same_is_current(report: Path) -> None:
+    assert is_current(report, "2026-06", SAMPLE)
+    assert not is_current(report, "2026-05", SAMPLE)
 
 
 def test_set_aside_lists_every_row_and_no_value(report: Path) -> None:
@@ -131,6 +138,13 @@ def test_failing_cell_passes_our_own_sentence_on(tmp_path: Path) -> None:
     assert not (tmp_path / "2026-06").exists()
 
 
+def test_kernel_that_ends_by_itself_is_one_sentence(tmp_path: Path) -> None:
+    broken = broken_notebook(tmp_path, "import os; os._exit(1)")
+    with pytest.raises(ReportError, match=r"kernel ended by itself .*no report for it yet"):
+        make_report("2026-06", SAMPLE, tmp_path, notebook=broken)
+    assert [p.name for p in tmp_path.iterdir()] == ["broken.ipynb"]
+
+
 def test_bad_parameters_fail_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="'2026-13' is no month"):
         make_report("2026-13", SAMPLE, tmp_path)
@@ -158,8 +172,16 @@ def test_text_in_outputs_is_escaped() -> None:
     assert "<title>&lt;title&gt;</title>" in page
 
 
-def test_page_opens_offline_with_every_chart_drawn(report: Path, browser: Browser, tmp_path: Path) -> None:
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+def count_outputs(report: Path, kind: str, having: str = "") -> int:
+    """Count what the notebook has put out for the page, by the notebook itself."""
+    cells = nbformat.read(report / "report.ipynb", as_version=4).cells
+    found = [o.get("data", {}) for c in cells for o in c.get("outputs", []) if "not-in-report" not in c.metadata.tags]
+    return sum(having in str(data.get(kind)) for data in found if kind in data)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_opens_offline_with_every_chart_drawn(report: Path, browser: Browser, tmp_path: Path, scheme: str) -> None:
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     problems: list[str] = []
     asked: list[str] = []
@@ -167,19 +189,22 @@ def test_page_opens_offline_with_every_chart_drawn(report: Path, browser: Browse
     page.on("pageerror", lambda e: problems.append(str(e)))
     page.on("request", lambda r: asked.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None)
     page.goto((report / "report.html").as_uri())
-    page.wait_for_function("document.querySelectorAll('figure .plot-container .main-svg').length > 0")
     figures = page.locator("figure")
-    assert figures.count() == 9
+    assert figures.count() == count_outputs(report, FIGURE) > 0
+    page.wait_for_function(f"document.querySelectorAll('figure .main-svg[role=img]').length === {figures.count()}")
     for i in range(figures.count()):
         figure = figures.nth(i)
-        assert figure.locator(".main-svg").count() >= 1, "a chart is not drawn"
-        label = figure.get_attribute("aria-label")
+        label = figure.locator(".main-svg[role=img]").get_attribute("aria-label")
         assert label
         assert "<" not in label
+        assert "Source: " in label
         title = figure.locator(".gtitle").first.text_content() or ""
         assert title.replace(" ", "")[:25] == label.replace(" ", "")[:25]
     assert page.locator("h2").all_text_contents()[0].startswith("Summary")
-    assert page.locator("table").count() == 7
+    assert page.locator("nav a").all_text_contents() == page.locator("h2").all_text_contents()
+    assert page.locator("table").count() == count_outputs(report, "text/html", "<table") > 0
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     assert (problems, asked) == ([], [])
     context.close()
