@@ -15,7 +15,7 @@ DATA = Path(__file__).parents[1] / "data"
 def take_report(browser: Browser, work: Path, target: Path) -> None:
     """Take a picture of the top of the sample's report."""
     folder = make_report("2026-06", DATA / "sample", work)
-    page = browser.new_page(viewport={"width": 1180, "height": 1320})
+    page = browser.new_page(viewport={"width": 1560, "height": 1300})
     page.goto((folder / "report.html").as_uri())
     page.wait_for_function("document.querySelectorAll('figure .main-svg').length >= 10")
     page.screenshot(path=target)
