@@ -305,7 +305,10 @@ def cases(
         searched = _by_case(_records(found.searched, SEARCHED))
         rows = _records(found.table, CASES)
         _print_json(
-            [r | {"evidence": evidence.get(r["case_id"], []), "searched": searched.get(r["case_id"], [])} for r in rows]
+            [
+                r | {"evidence": evidence.get(r["case_id"], []), "providers_searched": searched.get(r["case_id"], [])}
+                for r in rows
+            ]
         )
         return
     click.echo(f"{len(found.table)} cases as of {found.as_of} ({found.standard}). {RANKING}\n")

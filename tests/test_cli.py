@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from sca_analysis.cli import main
 from sca_analysis.monthly import Month
-from sca_analysis.tables import GAPS
+from sca_analysis.tables import CASES, GAPS
 from tests.conftest import ROOT, SAMPLE
 
 
@@ -33,7 +33,8 @@ def test_check_json_adds_up() -> None:
     result = run("check", "--data", SAMPLE, "--json")
     assert result.exit_code == 0
     files = json.loads(result.stdout)["files"]
-    assert [f["table"] for f in files] == ["claims", "directory", "members", "benefits", "fees", "agreements"]
+    tables = ["claims", "directory", "members", "benefits", "fees", "agreements", "entered"]
+    assert [f["table"] for f in files] == tables
     for file in files:
         assert set(file) == {"table", "path", "format", "rows_read", "accepted", "set_aside", "reasons"}
         assert file["rows_read"] == file["accepted"] + file["set_aside"]
@@ -46,6 +47,51 @@ def test_check_in_words() -> None:
     result = run("check", "--data", SAMPLE)
     assert "claims.csv (claims, csv): 21,447 rows read = 21,406 accepted + 41 set aside" in result.stdout
     assert "Not in this folder: standards, counties, providers, travel_times." in result.stdout
+
+
+def test_cases_json_has_grounds_and_evidence(june: Month) -> None:
+    result = run("cases", "--data", SAMPLE, "--json")
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)
+    assert [row["case_id"] for row in rows] == june.cases["case_id"].tolist()
+    for row in rows:
+        assert list(row) == [*CASES.names, "evidence", "providers_searched"]
+        assert re.fullmatch(r"-?[0-9]+\.[0-9]{2}", row["rate_high"])
+        assert {"S1", "S3", "S8", "S9"} <= {one["statement"] for one in row["evidence"]}
+        within = [one for one in row["providers_searched"] if not one["why_not"].startswith("beyond")]
+        assert len(within) == row["searched"]
+
+
+def test_cases_in_words_name_no_member(june: Month) -> None:
+    result = run("cases", "--data", SAMPLE)
+    assert "104 cases as of 2026-06-30" in result.stdout
+    assert not [member for member in june.cases["member_id"] if member in result.output]
+
+
+@pytest.mark.parametrize("audience", ["provider", "plan"])
+def test_dossier_writes_the_letter_and_prints_no_member(tmp_path: Path, june: Month, audience: str) -> None:
+    out = tmp_path / "letter.html"
+    result = run("dossier", "SCA000028", "--data", SAMPLE, "--for", audience, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    member = june.cases.set_index("case_id").loc["SCA000028", "member_id"]
+    assert member in out.read_text(encoding="utf-8")
+    assert member not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["dossier", "NOBODY", "--out", "x.docx"], "is no case as of 2026-06-30"),
+        (["dossier", "SCA000028", "--out", "x.pdf"], ".docx or .html"),
+        (["cases", "--collected", "2"], "is no share"),
+        (["cases", "--as-of", "June"], "is no date"),
+        (["map", "nowhere"], "there is no folder"),
+    ],
+)
+def test_faults_of_the_new_commands_are_one_sentence(args: list[str], words: str) -> None:
+    data = [] if args[0] == "map" else ["--data", SAMPLE]
+    assert words in fails(*args, *data)
 
 
 def test_gaps_json_is_the_contract(june: Month) -> None:
