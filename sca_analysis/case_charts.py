@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from sca_analysis.charts import finish, short
 from sca_analysis.grounds import DOUBT, ENTER, GROUNDS, NOT_SHOWN, SHOWN, UNKNOWN
+from sca_analysis.search import name_obstacles
 
 _FINDINGS = {SHOWN: "#0072B2", DOUBT: "#E69F00", ENTER: "#CC79A7", UNKNOWN: "#56B4E9", NOT_SHOWN: "#BBBBBB"}
 _WORDS = {
@@ -72,7 +73,7 @@ def draw_search(cases: pd.DataFrame, searched: pd.DataFrame, source: str) -> go.
     """
     in_gap = cases.loc[cases["gap"] == SHOWN, ["case_id", "specialty"]]
     rows = searched[~searched["why_not"].str.startswith("beyond")].merge(in_gap, on="case_id")
-    kind = rows["why_not"].str.replace(r"(, .*| on .*)", "", regex=True)
+    kind = name_obstacles(rows["why_not"])
     counts = pd.crosstab(rows["specialty"], kind)
     figure = go.Figure()
     for colour, reason in zip(("#0072B2", "#E69F00", "#009E73", "#CC79A7"), counts.columns, strict=False):

@@ -13,6 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from sca_analysis.phrases import says_yes
+from sca_analysis.search import name_obstacles
+
 SHOWN, DOUBT, NOT_SHOWN, ENTER, UNKNOWN = "shown", "in doubt", "not shown", "to be entered", "not known"
 FINDINGS = (SHOWN, DOUBT, ENTER, UNKNOWN, NOT_SHOWN)
 GROUNDS = ("gap", "continuity", "affordability", "setback", "individual_need")
@@ -55,8 +58,7 @@ class Facts:
 
     def says(self, fact: str) -> bool | None:
         """Return a yes or no that was entered; None where nothing was."""
-        said = self.said(fact)
-        return None if said is None else said.strip().lower() in ("true", "t", "yes", "y", "1", "1.0")
+        return says_yes(self.entered, fact)
 
     def who(self, fact: str) -> str:
         """Return who entered a fact, and when."""
@@ -402,7 +404,7 @@ def count_searched(cases: pd.DataFrame, searched: pd.DataFrame) -> pd.DataFrame:
     ids = cases["case_id"]
     found = {c: ids.map(part.groupby("case_id").size()).fillna(0).astype("int64") for c, part in counts.items()}
     others = rows[~usable & ~is_beyond]
-    kinds = others.assign(kind=others["why_not"].str.replace(r"(, .*| on .*)", "", regex=True))
+    kinds = others.assign(kind=name_obstacles(others["why_not"]))
     tally = kinds.groupby(["case_id", "kind"]).size().reset_index(name="n")
     tally = tally.sort_values(["case_id", "n", "kind"], ascending=[True, False, True])
     words = (tally["n"].astype(str) + " " + tally["kind"]).groupby(tally["case_id"]).agg(", ".join)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from sca_analysis.tables import YES
+
 #: To be filled in by hand.
 BLANK = "________"
 _ISO = re.compile(r"\b\d{4}-\d\d-\d\d\b")
@@ -49,4 +51,4 @@ def says_yes(entered: Mapping[str, Mapping[str, Any]], fact: str) -> bool | None
     """Return a yes or no that was entered; None where nothing was."""
     if fact not in entered:
         return None
-    return str(entered[fact]["value"]).strip().lower() in ("true", "t", "yes", "y", "1", "1.0")
+    return str(entered[fact]["value"]).strip().lower() in YES

@@ -10,7 +10,7 @@ from datetime import date
 
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.source import Source, name, quote
-from sca_analysis.tables import ENTERED, FACTS, Column, Kind, Table
+from sca_analysis.tables import ENTERED, FACTS, NO, YES, Column, Kind, Table
 
 SQL_TYPES: dict[Kind, str] = dict.fromkeys(Kind, "VARCHAR") | {
     Kind.DATE: "DATE",
@@ -26,8 +26,6 @@ SQL_TYPES: dict[Kind, str] = dict.fromkeys(Kind, "VARCHAR") | {
 #: Words for an empty cell, in lower case. [as exports of pandas, R, SAS and Excel write them]
 BLANKS = ("", "null", "none", "na", "n/a", "#n/a", "nan", "nat", "\\n")
 EARLIEST_YEAR = 1900
-_TRUE = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE = ("false", "f", "no", "n", "0", "0.0")
 LATEST_YEAR = 9999
 _UNSIGNED = r"\$?((\d{1,3}(,\d{3})+|\d+)(\.\d*)?|\.\d+)"
 _GROUPED = rf"-?{_UNSIGNED}|\$-{_UNSIGNED[3:]}|\({_UNSIGNED}\)"
@@ -218,10 +216,7 @@ def value_of(column: Column, date_format: str | list[str] | None) -> str:
             degrees = _number(t, "DOUBLE")
             return f"CASE WHEN {degrees} BETWEEN -{most} AND {most} THEN {degrees} END"
         case Kind.FLAG:
-            return (
-                f"CASE WHEN lower({t}) IN {_in_list(_TRUE)} THEN true "
-                f"WHEN lower({t}) IN {_in_list(_FALSE)} THEN false END"
-            )
+            return f"CASE WHEN lower({t}) IN {_in_list(YES)} THEN true WHEN lower({t}) IN {_in_list(NO)} THEN false END"
         case Kind.MONTH_DAY:
             # 2001 has no 29 February, which no plan year can begin with
             day = f"CASE WHEN regexp_full_match({t}, '\\d{{1,2}}-\\d{{1,2}}') THEN try_cast('2001-' || {t} AS DATE) END"

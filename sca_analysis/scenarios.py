@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import narwhals as nw
 import numpy as np
@@ -95,6 +95,10 @@ class References(_Part):
     usual_charge: Decimal | None = None
     charge_percentiles: dict[int, Decimal] = Field(default_factory=dict)
     charges: int = 0  # claim lines behind the percentiles; 0 where a person gave them
+
+
+#: A rate of a unit: one amount or, in ``what_if``, one for each procedure.
+Known = TypeVar("Known")
 
 
 class Triangle(_Part):
@@ -341,17 +345,46 @@ def rank_inputs(case: Mapping[str, Any], uncertainty: Uncertainty, measure: str 
     return table.iloc[np.argsort(-np.abs(at_high - at_low), kind="stable")].reset_index(drop=True)
 
 
+def find_rate(
+    basis: Basis,
+    in_network: Known,
+    billed: Known,
+    medicare: Known | None,
+    usual_charge: Known | None,
+    percentiles: Mapping[int, Known],
+) -> Known | Decimal | None:
+    """Return the rate that a basis points to, before its percentage; None where it is not known.
+
+    Parameters
+    ----------
+    basis : Basis
+    in_network, billed, medicare, usual_charge : Decimal, or Decimal by procedure code
+        Rates of a unit that it may point to [USD]; without a usual charge, what is billed stands in.
+    percentiles : mapping
+        Charges by percentile, likewise.
+
+    """
+    known: dict[str, Known | Decimal | None] = {
+        "amount": basis.amount,
+        "in_network": in_network,
+        "usual_charge": usual_charge or billed,
+        "percent_of_medicare": medicare,
+        "percent_of_billed": billed,
+        "percentile_of_charges": percentiles.get(basis.percentile or -1),
+    }
+    return known[basis.basis]
+
+
 def _resolve(basis: Basis, case: Mapping[str, Any], references: References) -> str:
     """Return the rate of a unit as a case file has it."""
-    known: dict[str, Decimal | None] = {
-        "amount": basis.amount,
-        "in_network": _dollars(case["in_network_rate"]),
-        "usual_charge": references.usual_charge or _dollars(case["billed_per_unit"]),
-        "percent_of_medicare": references.medicare_rate,
-        "percent_of_billed": _dollars(case["billed_per_unit"]),
-        "percentile_of_charges": references.charge_percentiles.get(basis.percentile or -1),
-    }
-    rate = known[basis.basis]
+    rate = find_rate(
+        basis,
+        _dollars(case["in_network_rate"]),
+        _dollars(case["billed_per_unit"]),
+        references.medicare_rate,
+        references.usual_charge,
+        references.charge_percentiles,
+    )
     if rate is None:
         which = f"the {basis.percentile}th percentile of charges" if basis.percentile else "the Medicare rate"
         raise CaseError(f"a scenario needs {which}, which the references do not give: add it there.")

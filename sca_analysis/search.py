@@ -88,6 +88,11 @@ def shorten(searched: pd.DataFrame, most: int = 10) -> pd.DataFrame:
     return searched[searched.groupby(["case_id", "is_usable"]).cumcount() < most].reset_index(drop=True)
 
 
+def name_obstacles(why_not: pd.Series) -> pd.Series:
+    """Return the reasons of ``tables.SEARCHED`` without the network, day or distance that each names."""
+    return why_not.str.replace(r"(, .*| on .*)", "", regex=True)
+
+
 def _read_directory(exports: Exports, specialties: list[str]) -> pd.DataFrame:
     """Return the directory rows of some specialties, of every day and network, each place once."""
     taxonomy = load_taxonomy()

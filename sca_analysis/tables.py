@@ -29,6 +29,11 @@ class Kind(StrEnum):
     LONGITUDE = "longitude"
 
 
+#: How exports and people write yes and no, in lower case.
+YES = ("true", "t", "yes", "y", "1", "1.0")
+NO = ("false", "f", "no", "n", "0", "0.0")
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a canonical table.

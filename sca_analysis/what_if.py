@@ -21,7 +21,7 @@ from sca_analysis.costs import NO_LIMIT, NO_RATE
 from sca_analysis.errors import CaseError
 from sca_analysis.medicare import percent_of_medicare
 from sca_analysis.quotes import as_arrays
-from sca_analysis.scenarios import Basis, References, Uncertainty, change_visits, repeat_case, simulate
+from sca_analysis.scenarios import Basis, References, Uncertainty, change_visits, find_rate, repeat_case, simulate
 
 #: A rate of a unit [USD]: one, or one for each procedure code.
 Rate = Decimal | Mapping[str, Decimal]
@@ -199,15 +199,14 @@ def resolve(basis: Basis, content: Mapping[str, Any], anchors: Anchors) -> str |
         If the basis points to a rate that is not known.
 
     """
-    known: dict[str, Rate | None] = {
-        "amount": basis.amount,
-        "in_network": as_rate(content["in_network_rate"]),
-        "usual_charge": anchors.usual_charge or as_rate(content["billed_per_unit"]),
-        "percent_of_medicare": anchors.medicare_rate,
-        "percent_of_billed": as_rate(content["billed_per_unit"]),
-        "percentile_of_charges": anchors.charge_percentiles.get(basis.percentile or -1),
-    }
-    rate = known[basis.basis]
+    rate = find_rate(
+        basis,
+        as_rate(content["in_network_rate"]),
+        as_rate(content["billed_per_unit"]),
+        anchors.medicare_rate,
+        anchors.usual_charge,
+        anchors.charge_percentiles,
+    )
     if rate is None:
         which = f"the {basis.percentile}th percentile of charges" if basis.percentile else "Medicare's rate"
         raise CaseError(f"{which} is not known for this case: choose another basis.")
