@@ -14,11 +14,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from sca_analysis import plain
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.source import Malformed, Raw, Source, name, quote, rows_of
-from sca_analysis.rules import MEANINGS, SQL_TYPES, Rule, class_of, rules_for, staged, text_of, value_of
+from sca_analysis.rules import MEANINGS, SQL_TYPES, Rule, class_of, row_rules, rules_for, staged, text_of, value_of
 from sca_analysis.tables import SET_ASIDE, Kind, Table
 
+_SAME, _OTHER = 1, 2  # a row repeats the key of an earlier one: with the same values, with others
 Finding = tuple[str, str, str, str, str, int, int, str]  # a row of tables.FINDINGS
 
 
@@ -78,7 +80,7 @@ def stage(
     strict, notes = rules_for(table, list(raw.columns), source, period_end)
     con.execute(_create_staging(table))
     before = count_of(con, f"SELECT count(*) FROM {staging(table)}")
-    statement = f"INSERT INTO {staging(table)} {_select(table, raw, source, strict, notes, first)}"
+    statement = f"INSERT INTO {staging(table)} {_select(table, raw, source, strict, notes, period_end, first)}"
     try:
         con.execute(statement)
     except duckdb.Error as error:
@@ -125,18 +127,19 @@ def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     that it reverses.
     """
     rows = staging(table)
-    line = [k for k in table.key if k != "claim_version"]
-    same = " AND ".join(f"s.{name(k)} IS NOT DISTINCT FROM m.{name(k)}" for k in line)
-    keys = ", ".join(name(k) for k in line)
-    # rows whose key occurs once, nearly all, take no part in what follows
-    con.execute(f"CREATE OR REPLACE TEMP TABLE many AS SELECT {keys} FROM {rows} GROUP BY {keys} HAVING count(*) > 1")
+    con.execute(_create_judged(table))
+    # rows whose key occurs once, nearly all, take no part in what follows; grouping by a hash is a tenth of the work
+    # of grouping by the key, and two keys of one hash are told apart below
+    key = f"hash({', '.join(f's.{name(k)}' for k in table.key if k != 'claim_version')})"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE many AS SELECT {key} AS h FROM {rows} s GROUP BY h HAVING count(*) > 1")
     if count_of(con, "SELECT count(*) FROM many") == 0:
         return
     con.execute(
-        f"CREATE OR REPLACE TEMP VIEW repeated AS SELECT s.rowid AS id, s.* FROM {rows} s JOIN many m ON {same}"
+        f"CREATE OR REPLACE TEMP TABLE repeated AS SELECT s.rowid AS id, s.* FROM {rows} s "
+        f"SEMI JOIN many m ON {key} = m.h"
     )
     if table.name == "claims":
-        _infer_reversals(con, rows)
+        _infer_reversals(con)
     partition = ", ".join(name(k) for k in table.key)
     if table.name == "claims":
         partition += ", claim_status IS NOT DISTINCT FROM 'reversed'"
@@ -146,24 +149,29 @@ def resolve_repeats(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     order = "_reference DESC NULLS LAST, id" if table.name == "members" else "id"
     con.execute(
         f"""
-        UPDATE {rows} SET _problem = d.problem FROM (
-            SELECT id, CASE WHEN h = first_value(h) OVER w THEN 'duplicate_row' ELSE 'duplicate_key' END AS problem,
+        UPDATE repeated SET _repeat = d.repeat, _problem = '' FROM (
+            SELECT id, CASE WHEN h = first_value(h) OVER w THEN {_SAME} ELSE {_OTHER} END AS repeat,
                    row_number() OVER w AS n
             FROM (SELECT *, hash({", ".join(name(c) for c in table.names)}) AS h FROM repeated WHERE _problem IS NULL)
             WINDOW w AS (PARTITION BY {partition} ORDER BY {order})
-        ) d WHERE d.n > 1 AND {rows}.rowid = d.id
+        ) d WHERE d.n > 1 AND repeated.id = d.id
         """
     )
     if table.name == "claims":
-        _mark_current(con, rows)
+        _mark_current(con)
+    # narrow columns alone: the engine takes seconds to change text in a table of millions
+    con.execute(
+        f"UPDATE {rows} SET _repeat = d._repeat, _inferred = d._inferred, _current = d._current FROM repeated d "
+        f"WHERE {rows}.rowid = d.id AND (d._repeat > 0 OR d._inferred OR NOT d._current)"
+    )
+    con.execute("DROP TABLE repeated; DROP TABLE many")
 
 
-def _infer_reversals(con: duckdb.DuckDBPyConnection, rows: str) -> None:
+def _infer_reversals(con: duckdb.DuckDBPyConnection) -> None:
     """Take a negative line without a status as a reversal where a positive version stands beside it."""
     con.execute(
-        f"""
-        UPDATE {rows} SET _problem = NULL, _class = NULL, claim_status = 'reversed', _inferred = true
-        WHERE rowid IN (
+        """
+        UPDATE repeated SET _problem = NULL, claim_status = 'reversed', _inferred = true WHERE id IN (
             SELECT n.id FROM repeated n SEMI JOIN repeated p
             ON n.claim_id = p.claim_id AND n.line_number = p.line_number AND p._problem IS NULL AND p.billed_amount >= 0
             WHERE n.claim_status IS NULL
@@ -173,15 +181,15 @@ def _infer_reversals(con: duckdb.DuckDBPyConnection, rows: str) -> None:
     )
 
 
-def _mark_current(con: duckdb.DuckDBPyConnection, rows: str) -> None:
+def _mark_current(con: duckdb.DuckDBPyConnection) -> None:
     """Of the accepted versions of a line the highest counts; at one height a reversal, then the later row.
 
     A reversal without a version stands at the height of the lowest: it undoes the original, while a
     replacement with a higher version still counts.
     """
     con.execute(
-        f"""
-        UPDATE {rows} SET _current = false WHERE rowid IN (
+        """
+        UPDATE repeated SET _current = false WHERE id IN (
             SELECT id FROM (
                 SELECT id, claim_id, line_number, claim_status IS NOT DISTINCT FROM 'reversed' AS is_reversal,
                        coalesce(claim_version, CASE WHEN claim_status = 'reversed' THEN
@@ -202,10 +210,10 @@ def list_set_aside(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> 
     parts = []
     for table, files in _by_table(loaded).items():
         bad = con.execute(
-            "SELECT _file AS file, coalesce(_place, rowid) AS row, "
+            "SELECT _file AS file, coalesce(_place, _row) AS row, "
             "CASE WHEN contains(_problem, ':') THEN substr(_problem, strpos(_problem, ':') + 1) ELSE '' END AS column, "
             "coalesce(_class, 'whole row') AS value_class, _problem AS reason, _records AS rows "
-            f"FROM staging_{table} WHERE _problem IS NOT NULL ORDER BY _file, rowid"
+            f"FROM judged_{table} WHERE _problem IS NOT NULL ORDER BY _file, _row"
         ).df()
         rows, file = bad["row"].to_numpy(dtype=np.int64, copy=True), bad["file"].to_numpy(dtype=np.int64)
         for one in files:
@@ -232,7 +240,7 @@ def count_reasons(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> l
     accepted: Counter[int] = Counter()
     reasons: dict[int, Counter[str]] = {one.number: Counter() for one in loaded}
     for table in _by_table(loaded):
-        counted = con.execute(f"SELECT _file, _problem, sum(_records) FROM staging_{table} GROUP BY 1, 2").fetchall()
+        counted = con.execute(f"SELECT _file, _problem, sum(_records) FROM judged_{table} GROUP BY 1, 2").fetchall()
         for file, reason, n in counted:
             if reason is None:
                 accepted[file] += int(n)
@@ -257,7 +265,7 @@ def list_findings(con: duckdb.DuckDBPyConnection, loaded: Sequence[Loaded]) -> l
         if table == "claims":
             sums[1:1] = ["count(*) FILTER (WHERE _inferred)", "count(*) FILTER (WHERE NOT _current)"]
         counted = con.execute(
-            f"SELECT _file, {', '.join(sums)} FROM staging_{table} WHERE _problem IS NULL GROUP BY _file"
+            f"SELECT _file, {', '.join(sums)} FROM judged_{table} WHERE _problem IS NULL GROUP BY _file"
         ).fetchall()
         counts |= {file: tuple(n) for file, *n in counted}
     found: list[Finding] = []
@@ -282,8 +290,13 @@ def _by_table(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def staging(table: Table) -> str:
-    """Return the name of the staging table of ``table``."""
+    """Return the name of the staging table of ``table``: its rows as the rules judged each for itself."""
     return f"staging_{table.name}"
+
+
+def judged(table: Table) -> str:
+    """Return the name of the view of the same rows after ``resolve_repeats``; ``_row`` tells their order."""
+    return f"judged_{table.name}"
 
 
 def rows_in(files: Sequence[Loaded]) -> str:
@@ -295,29 +308,66 @@ def _create_staging(table: Table) -> str:
     columns = ", ".join(f"{name(c.name)} {SQL_TYPES[c.kind]}" for c in table.columns)
     return (
         f"CREATE TABLE IF NOT EXISTS {staging(table)} ({columns}, _problem VARCHAR, _class VARCHAR, "
-        "_notes BIGINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT, _records BIGINT, _reference VARCHAR, "
-        "_number VARCHAR, _original VARCHAR, _file BIGINT)"
+        "_notes BIGINT, _repeat UTINYINT, _current BOOLEAN, _inferred BOOLEAN, _place BIGINT, _records BIGINT, "
+        "_reference VARCHAR, _number VARCHAR, _original VARCHAR, _file BIGINT)"
     )
 
 
-def _select(table: Table, raw: Raw, source: Source, strict: Sequence[Rule], notes: Sequence[Rule], first: int) -> str:
-    """Text, then values, then judgement, then what stood there: projections that DuckDB runs as one scan."""
+def _create_judged(table: Table) -> str:
+    changed = {
+        "claim_status": "CASE WHEN _inferred THEN 'reversed' ELSE claim_status END",
+        "_problem": f"CASE _repeat WHEN {_SAME} THEN 'duplicate_row' WHEN {_OTHER} THEN 'duplicate_key' "
+        "ELSE CASE WHEN NOT _inferred THEN _problem END END",
+        "_class": "CASE WHEN _repeat = 0 AND NOT _inferred THEN _class END",
+    }
+    kept = ("_notes", "_current", "_inferred", "_place", "_records", "_file")
+    columns = [*(c.name for c in table.columns), "_problem", "_class"]
+    shown = [f"{changed[c]} AS {name(c)}" if c in changed else name(c) for c in columns]
+    return f"CREATE VIEW {judged(table)} AS SELECT {', '.join([*shown, *kept])}, rowid AS _row FROM {staging(table)}"
+
+
+def _select(
+    table: Table,
+    raw: Raw,
+    source: Source,
+    strict: Sequence[Rule],
+    notes: Sequence[Rule],
+    period_end: date,
+    first: int,
+) -> str:
+    """Cells, whether the row is plainly good and, of all others, text, values and judgement.
+
+    Projections that DuckDB runs as one scan; what CASE guards is worked out for the rows that are not plain alone.
+    """
     present = [c for c in table.columns if c.name in raw.columns]
-    texts = ", ".join(f"{text_of(c, raw.columns[c.name])} AS {name('t_' + c.name)}" for c in present)
-    values = ", ".join(f"{value_of(c, source.date_format)} AS {name(c.name)}" for c in present)
+    cells = ", ".join(f"{raw.columns[c.name]} AS {plain.raw_name(c)}" for c in present)
+    glances = ", ".join(plain.glance(c, source.date_format) for c in present)
+    is_plain = plain.is_plain(table, present, row_rules(table, set(raw.columns)), period_end)
+    texts, values = [], []
+    for c in present:
+        raw_cell, text, value = plain.raw_name(c), text_of(c, plain.raw_name(c)), value_of(c, source.date_format)
+        if value == name("t_" + c.name):  # the text is the value
+            texts.append(f"CASE WHEN _plain THEN {raw_cell} ELSE {text} END AS {value}")
+            values.append(f"{value} AS {name(c.name)}")
+        else:
+            texts.append(f"CASE WHEN NOT _plain THEN {text} END AS {name('t_' + c.name)}")
+            values.append(f"CASE WHEN _plain THEN {plain.final(c)} ELSE {value} END AS {name(c.name)}")
     problems = " ".join(f"WHEN {r.broken} THEN {quote(r.reason)}" for r in strict)
     classes = " ".join(f"WHEN {quote(r.reason)} THEN {class_of('t_' + r.column)}" for r in strict)
     bits = " + ".join(f"(CASE WHEN {r.broken} THEN {1 << i} ELSE 0 END)" for i, r in enumerate(notes)) or "0"
-    final = ", ".join(staged(c, c.name in raw.columns) for c in table.columns)
+    staged_values = ", ".join(staged(c, c.name in raw.columns) for c in table.columns)
     unselected = f"WHEN NOT _selected THEN {quote('not_selected:' + raw.selector)}"
     return (
-        f"SELECT {final}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, {bits}, "
-        "true, false, _place, _records, _reference, _number, _original, _file "
-        f"FROM (SELECT *, CASE {unselected} {problems} END AS _found "
-        f"FROM (SELECT *, {values} FROM (SELECT {texts}, {raw.selected} AS _selected, "
+        f"SELECT {staged_values}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, "
+        f"CASE WHEN _plain THEN 0 ELSE {bits} END, "
+        "0, true, false, _place, _records, _reference, _number, _original, _file "
+        f"FROM (SELECT *, CASE WHEN _plain THEN NULL {unselected} {problems} END AS _found "
+        f"FROM (SELECT * REPLACE ({', '.join(values)}) FROM (SELECT *, {', '.join(texts)} "
+        f"FROM (SELECT *, _selected AND {is_plain} AS _plain "
+        f"FROM (SELECT *, {glances} FROM (SELECT {cells}, {raw.selected} AS _selected, "
         f"{raw.place or 'NULL'} AS _place, {raw.stands_for or '1'} AS _records, "
         f"{raw.reference or 'NULL'} AS _reference, {raw.number or 'NULL'} AS _number, "
-        f"{raw.original or 'NULL'} AS _original, {raw.file or '0'} + {first} AS _file FROM {raw.relation})))"
+        f"{raw.original or 'NULL'} AS _original, {raw.file or '0'} + {first} AS _file FROM {raw.relation}))))))"
     )
 
 

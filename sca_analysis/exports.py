@@ -189,7 +189,7 @@ class Exports:
             return self.frame(name)
         columns = ", ".join(f'"{c}"' for c in EXPORTS[name].names)
         rows = (
-            f"SELECT {columns} FROM {check.staging(EXPORTS[name])} WHERE _problem IN ('duplicate_row', 'duplicate_key')"
+            f"SELECT {columns} FROM {check.judged(EXPORTS[name])} WHERE _problem IN ('duplicate_row', 'duplicate_key')"
         )
         return to_pandas(nw.from_native(self.connection.sql(rows)))
 
@@ -261,7 +261,7 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
             "correct them."
         )
     columns = ", ".join(f'"{c}"' for c in table.names)
-    return to_pandas(nw.from_native(con.sql(f"SELECT {columns} FROM {check.staging(table)}")))
+    return to_pandas(nw.from_native(con.sql(f"SELECT {columns} FROM {check.judged(table)} ORDER BY _row")))
 
 
 def read_config(folder: Path) -> Config:
@@ -402,7 +402,7 @@ def _create_accepted(con: duckdb.DuckDBPyConnection, found: set[str], plan: Plan
             if plan.network_id and table in (CLAIMS, MEMBERS):
                 own = f'coalesce("network_id", {quote(plan.network_id)}) AS "network_id"'
                 columns = columns.replace('"network_id"', own)
-            rows = f"SELECT {columns} FROM {check.staging(table)} WHERE _problem IS NULL"
+            rows = f"SELECT {columns} FROM {check.judged(table)} WHERE _problem IS NULL"
         else:
             nothing = ", ".join(f'CAST(NULL AS {SQL_TYPES[c.kind]}) AS "{c.name}"' for c in table.columns)
             rows = f"SELECT {nothing} WHERE false"
@@ -420,9 +420,9 @@ def _merge_fees(own: str | None) -> str:
     """SQL for one row a procedure and locality, the plan's own being blank: of each fee the first in file order."""
     fees = [c.name for c in FEES.columns if c.name not in FEES.key]
     locality = f"nullif(locality, {quote(own)})" if own else "locality"
-    chosen = ", ".join(f"arg_min({f}, rowid) AS {f}" for f in fees)  # arg_min passes blanks over
+    chosen = ", ".join(f"arg_min({f}, _row) AS {f}" for f in fees)  # arg_min passes blanks over
     return (
-        f"SELECT procedure_code, {locality} AS locality, {chosen} FROM {check.staging(FEES)} "
+        f"SELECT procedure_code, {locality} AS locality, {chosen} FROM {check.judged(FEES)} "
         f"WHERE _problem IS NULL GROUP BY procedure_code, {locality}"
     )
 
@@ -468,7 +468,7 @@ def _list_findings(
         rows.append(("members", "", "information", "members_from_claims", "member_id", members, members, meaning))
     for one in (one for one in loaded if (one.table, one.format) == (MEMBERS.name, "x12-837")):
         accepted = check.count_of(
-            con, f"SELECT count(*) FROM staging_members WHERE _problem IS NULL AND {check.rows_in([one])}"
+            con, f"SELECT count(*) FROM judged_members WHERE _problem IS NULL AND {check.rows_in([one])}"
         )
         meaning = (
             "members as claims name them: without days of coverage each counts as covered always, and people without "

@@ -164,7 +164,7 @@ def rules_for(table: Table, columns: Sequence[str], source: Source, period_end: 
     strict: list[Rule] = []
     notes: list[Rule] = []
     present = [c for c in table.columns if c.name in columns]
-    ordered = [r for c in present for r in _column_rules(c, period_end)] + _row_rules(table, set(columns))
+    ordered = [r for c in present for r in _column_rules(c, period_end)] + row_rules(table, set(columns))
     for rule in ordered:
         level = source.rules.get(rule.reason, source.rules.get(rule.name, rule.level))
         if level == "set_aside":
@@ -186,9 +186,9 @@ def text_of(column: Column, sql: str) -> str:
     return f"CASE WHEN {seen} THEN {sql} WHEN {blank} THEN NULL ELSE {trimmed} END"
 
 
-def value_of(column: Column, date_format: str | list[str] | None) -> str:
-    """SQL for the typed value of a cell, NULL where the text does not fit the kind."""
-    t = name("t_" + column.name)
+def value_of(column: Column, date_format: str | list[str] | None, text: str = "") -> str:
+    """SQL for the typed value of a cell, NULL where the text does not fit the kind; ``text`` is SQL for its text."""
+    t = text or name("t_" + column.name)
     match column.kind:
         case Kind.DATE if date_format:
             formats = [date_format] if isinstance(date_format, str) else date_format
@@ -321,8 +321,8 @@ def _column_rules(column: Column, period_end: date) -> list[Rule]:
     return rules
 
 
-def _row_rules(table: Table, present: set[str]) -> list[Rule]:
-    """The rules between columns of one row; negative amounts last, so that only they are left to infer."""
+def row_rules(table: Table, present: set[str]) -> list[Rule]:
+    """Return the rules between columns of one row; negative amounts last, so that only they are left to infer."""
     rules = [
         Rule("ends_before_start", last, f"{last} < effective_date")
         for last in ("termination_date", "expiry_date")
@@ -369,10 +369,13 @@ def _luhn_fails(value: str) -> str:
     right, the check digit left out, counts double, and a two-digit double counts its digits.
     So two digits xy, read as one number p, add y + 2x, and 1 more from x = 5 on; all modulo 10.
     """
-    number = f"try_cast({value} AS BIGINT)"
+    return f"regexp_full_match({value}, '\\d{{10}}') AND {luhn_sum(f'try_cast({value} AS BIGINT)')} % 10 <> 0"
+
+
+def luhn_sum(number: str) -> str:
+    """SQL for the Luhn sum over 80840 and the ten digits of a number: an NPI's is a multiple of ten."""
     pairs = [f"({number} // {100**place} % 100)" for place in range(5)]
-    total = " + ".join(["24", *(f"{p} + 2 * ({p} // 10) + {p} // 50" for p in pairs)])
-    return f"regexp_full_match({value}, '\\d{{10}}') AND ({total}) % 10 <> 0"
+    return f"({' + '.join(['24', *(f'{p} + 2 * ({p} // 10) + {p} // 50' for p in pairs)])})"
 
 
 def _refuse_unknown_rules(table: Table, source: Source) -> None:

@@ -560,7 +560,7 @@ def test_billed_sums_of_every_real_file(real: Path, tmp_path: Path) -> None:
         expected[read["identifier"][0]["value"]] = total + sum(submitted(read)), lines + len(read["item"])
     exports = open_claims(tmp_path, str(real / "*.json"))
     staged = exports.connection.execute(
-        "SELECT claim_id, coalesce(sum(billed_amount), 0), count(*) FROM staging_claims "
+        "SELECT claim_id, coalesce(sum(billed_amount), 0), count(*) FROM judged_claims "
         "WHERE claim_id IS NOT NULL GROUP BY 1"
     ).fetchall()
     assert {claim: (total, lines) for claim, total, lines in staged} == expected
