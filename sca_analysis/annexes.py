@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from sca_analysis.exports import Plan
+from sca_analysis.folder import Plan
 from sca_analysis.grounds import SHOWN
 from sca_analysis.phrases import count, day, dollars, text, with_days
 from sca_analysis.search import shorten

@@ -44,7 +44,7 @@ import pandas as pd
 
 from sca_analysis import annexes
 from sca_analysis.cases import CaseList
-from sca_analysis.exports import Plan
+from sca_analysis.folder import Plan
 from sca_analysis.grounds import GROUNDS, SHOWN
 from sca_analysis.phrases import BLANK, count, day, dollars, says_yes, text, with_days
 from sca_analysis.tables import FACTS

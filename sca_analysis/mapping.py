@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from sca_analysis.errors import ParameterError
-from sca_analysis.exports import CONFIG
+from sca_analysis.folder import CONFIG
 from sca_analysis.readers import recognise, synthea
 from sca_analysis.readers.csv import DELIMITERS
 from sca_analysis.readers.presets import header_of

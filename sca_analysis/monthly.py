@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
+import narwhals as nw
 import pandas as pd
 
 from sca_analysis.adequacy import Adequacy, measure_adequacy
@@ -30,7 +31,7 @@ from sca_analysis.contracting import make_or_buy
 from sca_analysis.courses import range_specialties, summarize_specialties
 from sca_analysis.errors import ParameterError
 from sca_analysis.estimates import calibration, estimate_agreements
-from sca_analysis.exports import Exports
+from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
 from sca_analysis.outcomes import measure
 
@@ -174,11 +175,14 @@ def analyse_month(data: str | Path, month: str) -> Month:
     as_of = parse_month(month)
     exports = Exports.open(data)
     first, _ = window(as_of)
-    [(lines, oldest, newest)] = exports.connection.execute(
-        "SELECT count(*) FILTER (WHERE service_date BETWEEN ? AND ?), min(service_date), max(service_date) FROM claims",
-        [as_of.replace(day=1), as_of],
-    ).fetchall()
-    if not lines:
+    day = nw.col("service_date")
+    found = to_pandas(
+        exports.table("claims").select(
+            lines=day.is_between(as_of.replace(day=1), as_of).sum(), oldest=day.min(), newest=day.max()
+        )
+    )
+    [lines, oldest, newest] = found.iloc[0]
+    if pd.isna(lines) or not lines:
         exports.last_day  # noqa: B018 - says so if there are no claims at all
         raise ParameterError(
             f"there are no claims in {month}: {data} covers {oldest:%Y-%m} to {newest:%Y-%m}; choose a month in it."
@@ -192,7 +196,7 @@ def analyse_month(data: str | Path, month: str) -> Month:
         as_of=as_of,
         adequacy=adequacy,
         standing=take_standing(exports, as_of, criteria, adequacy.gaps),
-        before=take_standing(exports, earlier, criteria) if oldest <= earlier else None,
+        before=take_standing(exports, earlier, criteria) if oldest.date() <= earlier else None,
         ranges=range_specialties(exports, as_of),
         spend=monthly_spend(exports, first, as_of),
     )

@@ -132,7 +132,7 @@ def pair_lines(exports: Exports, as_of: date) -> nw.LazyFrame[Any]:
         )
     )
     kept = lines.collect(backend="pyarrow").to_native()
-    return nw.from_native(exports.connection.from_arrow(kept))
+    return exports.lift(kept)
 
 
 def join_terms(lines: nw.LazyFrame[Any], terms: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:

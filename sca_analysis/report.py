@@ -23,7 +23,8 @@ import pandas as pd
 import papermill
 
 from sca_analysis.errors import ReportError, SCAError
-from sca_analysis.exports import CONFIG, Exports, Plan, find_files, read_config
+from sca_analysis.exports import Exports
+from sca_analysis.folder import CONFIG, Plan, find_files, read_config
 from sca_analysis.monthly import Month, parse_month
 from sca_analysis.page import render
 from sca_analysis.standards import STANDARDS
@@ -69,7 +70,7 @@ def make_report(month: str, data: Path, out: Path, notebook: Path = NOTEBOOK, pr
 
     """
     parse_month(month)
-    read_config(data)  # says at once what a cell would say later
+    Exports.open(data)  # says at once what a cell would say later; the notebook finds what was read in the cache
     if not notebook.exists():
         raise ReportError(f"there is no notebook {notebook}: run from a checkout of the project.")
     try:

@@ -14,6 +14,14 @@ SAMPLE = ROOT / "data" / "sample"
 SHARED = ROOT.parent / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Exports read once are taken up by every test of a run, but never by another run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCA_CACHE", str(tmp_path_factory.getbasetemp().parent / "cache"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def june() -> Month:
     """The last month of the committed sample, analysed."""

@@ -18,6 +18,7 @@ from sca_analysis.batch import Run, make_reports, parse_months, read_plans
 from sca_analysis.cli import main
 from sca_analysis.errors import ParameterError, ReportError
 from sca_analysis.report import FILES, NOTEBOOK, is_current
+from tests.folders import claim, listing, write_tables
 
 # what the monthly notebook leaves in its folder, without the analysis; hashes made another way than by the package
 STUB = """
@@ -45,11 +46,7 @@ manifest = {"parameters": {"month": month, "data": data}, "inputs": inputs,
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """An exports folder of two files."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for name in ("claims.csv", "directory.csv"):
-        (folder / name).write_text(name)
-    return folder
+    return write_tables(tmp_path / "data", claims=[claim("M1", 1)], directory=[listing(1)])
 
 
 def write_report(folder: Path, month: str, data: Path, **changes: Any) -> Path:
@@ -145,9 +142,10 @@ def test_only_a_report_of_the_same_is_skipped(data: Path, tmp_path: Path) -> Non
     assert is_current(folder, "2026-01", data)
     assert not is_current(folder, "2026-02", data)
     assert not is_current(folder, "2025-12", data)
+    as_it_was = (data / "claims.csv").read_text()
     (data / "claims.csv").write_text("changed")
     assert not is_current(folder, "2026-01", data)
-    (data / "claims.csv").write_text("claims.csv")
+    (data / "claims.csv").write_text(as_it_was)
     assert is_current(folder, "2026-01", data)
     (data / "members.csv").write_text("a file more")
     assert not is_current(folder, "2026-01", data)

@@ -21,7 +21,8 @@ from sca_analysis.annexes import load_citations
 from sca_analysis.cases import CaseList, list_cases
 from sca_analysis.dossier import check_elements, make_dossier, render, write_dossier
 from sca_analysis.errors import ParameterError, ReportError
-from sca_analysis.exports import Exports, Plan
+from sca_analysis.exports import Exports
+from sca_analysis.folder import Plan
 from sca_analysis.gaps import find_gaps
 from sca_analysis.letters import INTERNAL, describe, find_internal
 from sca_analysis.tables import CASES, ENTERED, EVIDENCE, SEARCHED

@@ -270,6 +270,7 @@ def test_a_folder_that_is_none(tmp_path):
 
 def test_a_damaged_database_error_shows_no_value(tmp_path, monkeypatch):
     """What DuckDB says of an error may quote a cell."""
+    monkeypatch.setenv("SCA_CACHE", "off")
     monkeypatch.setattr(module.check, "staged", lambda column, present: "error('MEMBER77')")
     with pytest.raises(ExportError) as caught:
         Exports.open(write(tmp_path))

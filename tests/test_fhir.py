@@ -7,6 +7,7 @@ import gzip
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sca_analysis import readers
+from sca_analysis import intake, readers
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
+from sca_analysis.folder import find_files, read_config
 from sca_analysis.readers import fhir
 from sca_analysis.readers.fhir import read_resources
 from sca_analysis.readers.fhir_claims import recognise
@@ -76,11 +78,15 @@ def bundle(*resources: dict[str, Any]) -> dict[str, Any]:
     return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in resources]}
 
 
-def open_claims(folder: Path, path: str, entry: str = "") -> Exports:
+def write_config(folder: Path, path: str, entry: str = "") -> None:
     (folder / "directory.csv").write_text("npi,provider_name,taxonomy_code,zip\n", encoding="utf-8")
     (folder / "exports.yaml").write_text(
         f"claims: {{path: '{path}', format: fhir-eob{entry}}}\ndirectory: {{path: directory.csv}}\n", encoding="utf-8"
     )
+
+
+def open_claims(folder: Path, path: str, entry: str = "") -> Exports:
+    write_config(folder, path, entry)
     return Exports.open(folder)
 
 
@@ -558,9 +564,13 @@ def test_billed_sums_of_every_real_file(real: Path, tmp_path: Path) -> None:
         read = json.loads(path.read_text(encoding="utf-8"), parse_float=str, parse_int=str)
         total, lines = expected.get(read["identifier"][0]["value"], (D(0), 0))
         expected[read["identifier"][0]["value"]] = total + sum(submitted(read)), lines + len(read["item"])
-    exports = open_claims(tmp_path, str(real / "*.json"))
-    staged = exports.connection.execute(
-        "SELECT claim_id, coalesce(sum(billed_amount), 0), count(*) FROM judged_claims "
+    write_config(tmp_path, str(real / "*.json"))
+    con, work = intake.connect()
+    config = read_config(tmp_path)
+    files = [(table, source, find_files(tmp_path, source)) for table, source in config.sources()]
+    intake.load(con, work, tmp_path, files, date(2026, 6, 30))
+    staged = con.execute(
+        "SELECT claim_id, coalesce(sum(billed_amount), 0), count(*) FROM staging_claims "
         "WHERE claim_id IS NOT NULL GROUP BY 1"
     ).fetchall()
     assert {claim: (total, lines) for claim, total, lines in staged} == expected

@@ -115,7 +115,7 @@ def judge(table: Table, rows: list[tuple[str | None, ...]], source: Source) -> l
         return con.execute(f"SELECT * FROM {check.staging(table)} ORDER BY rowid").fetchall()
 
 
-@pytest.mark.parametrize("which", ["claims", "directory", "members", "agreements"])
+@pytest.mark.parametrize("which", list(EXPORTS))
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_a_glance_and_the_rules_agree(which: str, data: st.DataObject) -> None:

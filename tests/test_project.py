@@ -23,10 +23,13 @@ FLOORS = [
     {"errors", "tables", "amounts", "cover", "pseudonyms"},
     {"standards", "medicare", "shapes", "phrases", "word"},
     {"readers", "travel"},
-    {"rules", "places"},
+    {"rules", "places", "folder"},
     {"plain", "dictionary"},
     {"check"},
     {"remittances"},
+    {"intake"},
+    {"cache"},
+    {"engines"},
     {"exports"},
     {"claims", "costs", "mapping"},
     {"network", "casefile"},
@@ -65,7 +68,7 @@ ONLY = {
         "coverage_charts",
     },
     "ipywidgets": {"controls"},
-    "duckdb": {"readers", "check", "remittances", "exports"},
+    "duckdb": {"readers", "check", "remittances", "intake", "engines", "exports"},
     "openpyxl": {"readers"},
 }
 TOP = {"notebooks", "data", "sca_analysis", "tests", "environment.yml", "README.md"}

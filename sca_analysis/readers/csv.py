@@ -111,6 +111,7 @@ def read_csv(con: duckdb.DuckDBPyConnection, path: Path, table: Table, source: S
         selected=selected,
         selector=selector,
         first_row=source.skip_rows + 2,
+        beside=tuple(path.parent / join.path for join in source.join),
         malformed=lambda: _rejected(con, text, source.skip_rows, before),
     )
 

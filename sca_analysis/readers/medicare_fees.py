@@ -109,6 +109,7 @@ def _read(
         relation=f"read_csv({quote(file.name)}, delim=',', header=false, auto_detect=false, columns={{{columns}}})",
         columns={c: name(c) for c in _COLUMNS},
         first_row=first + 1,
+        beside=tuple(_find_gpci(path)),
         malformed=lambda: malformed,
     )
 
@@ -181,7 +182,7 @@ def _choose_localities(path: Path, source: Source, preamble: list[list[str]]) ->
     wanted = {w.strip().casefold() for w in source.keep.get("locality") or ["national"]}
     if wanted == {"national"}:
         return {"": NATIONAL}
-    beside = sorted(p for p in path.parent.iterdir() if re.fullmatch(r"(?i)gpci.*\.csv", p.name))
+    beside = _find_gpci(path)
     if len(beside) != 1:
         raise ExportError(f"{path.name}: localities need one GPCI*.csv of CMS beside it; {len(beside)} are there.")
     title = re.search(r"(\d{4}) National Physician Fee Schedule", " ".join(c for row in preamble for c in row))
@@ -192,6 +193,11 @@ def _choose_localities(path: Path, source: Source, preamble: list[list[str]]) ->
             "two-digit locality number, such as NY-01, or national or all."
         )
     return {k: v for k, v in localities.items() if wanted & {"all", (k or "national").casefold()}}
+
+
+def _find_gpci(path: Path) -> list[Path]:
+    """Return CMS's files of geographic indices beside the fees."""
+    return sorted(p for p in path.parent.iterdir() if re.fullmatch(r"(?i)gpci.*\.csv", p.name))
 
 
 def _read_localities(path: Path, source: Source, year: str) -> dict[str, Gpci]:

@@ -112,8 +112,16 @@ def read_preset(
     if layout.where:
         selected = f"({selected}) AND coalesce({fill_names(layout.where, header)}, false)"
         selector = ", ".join(s for s in (selector, layout.selector) if s)
+    looked_for = tuple(path.parent / one.path for one in layout.joins)
     return replace(
-        raw, path=path, format=format_name, columns=columns, selected=selected, selector=selector, source=filled
+        raw,
+        path=path,
+        format=format_name,
+        columns=columns,
+        selected=selected,
+        selector=selector,
+        source=filled,
+        beside=tuple(dict.fromkeys((*raw.beside, *looked_for))),
     )
 
 

@@ -41,6 +41,13 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+#: Most rows above a header: far above any real preamble.
+MOST_SKIPPED = 100_000
+
+#: What the name of a column in an error message is not: longer than those of NPPES, or of JSON, X12 or several lines.
+_LONGEST_NAME = 80  # [characters]
+_NO_NAME = frozenset("*~{}^\x00\x85\u2028\u2029")
+
 #: At least one text.
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -72,7 +79,7 @@ class Source(Entry):
     rules: dict[str, Literal["set_aside", "warn"]] = {}
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
-    skip_rows: int = Field(default=0, ge=0)
+    skip_rows: int = Field(default=0, ge=0, le=MOST_SKIPPED)
 
     @field_validator("delimiter", mode="before")
     @classmethod
@@ -120,6 +127,7 @@ class Raw:
     of what is said of a member, of which the latest counts; ``number`` for
     that of the claim as submitted; ``original`` for the claim that it replaces or, of a remittance, for the payer's
     number of it. ``source`` is the entry as the reader filled it in, where a format knows rules and dates of its own.
+    ``beside`` are other files that were read with it, or would have been, had they been there.
     """
 
     path: Path
@@ -136,6 +144,7 @@ class Raw:
     number: str = ""
     original: str = ""
     source: Source | None = None
+    beside: tuple[Path, ...] = ()
     malformed: Callable[[], Sequence[Malformed]] = field(default=lambda: ())
 
 
@@ -250,6 +259,9 @@ def _some(header: Sequence[str], most: int = 12) -> str:
     # a first row of values would show what may identify a member
     if any(h.strip() and not any(c.isalpha() for c in h) for h in header):
         return "a first row with numbers in it, so its header row may be missing or further down (skip_rows)"
+    # a file of another format, or without line ends, is one long name, and holds members
+    if any(len(h) > _LONGEST_NAME or set(h) & _NO_NAME for h in header):
+        return "a first row that holds no names of columns, so it may be of another format"
     # a quote that is out of order may make rows part of a name
     shown = ", ".join("".join(h.strip().splitlines()[:1]) for h in header[:most])
     return shown if len(header) <= most else f"{shown} and {len(header) - most} more"
