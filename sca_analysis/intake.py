@@ -176,6 +176,8 @@ def connect(is_large: bool = False) -> tuple[duckdb.DuckDBPyConnection, Path]:
         "autoload_known_extensions = false",
         "enable_progress_bar = false",
         "TimeZone = 'UTC'",
+        # it moves a cast into the CSV reader, where a value that does not fit loses the row, also under try_cast
+        "disabled_optimizers = 'type_pushdown'",
     ):
         con.execute(f"SET {setting}")
     con.execute("SET temp_directory = ?", [str(work)])
