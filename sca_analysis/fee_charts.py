@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from sca_analysis.charts import short
@@ -18,7 +19,7 @@ from sca_analysis.what_if import ANCHORS, PARTIES, Mark, Outcome, Ranges
 _COLOURS = {"in_network": "#999999", "out_of_network": "#D55E00", "sca": "#0072B2"}
 _NAMES = {"in_network": "in-network", "out_of_network": "OON", "sca": "agreement"}
 _PATTERNS = {"in_network": ".", "out_of_network": "/", "sca": ""}
-_SIDES = ("Plan pays", "Member pays", "Provider receives")
+_SIDES = ("Plan<br>pays", "Member<br>pays", "Provider<br>receives")
 _LINES = [(a, p) for a in ("out_of_network", "sca") for p in ("plan", "member")]
 #: Rows of the axis of rates, the lowest first: break-even rates by side, then the rates of ``ANCHORS``.
 _BREAK_EVEN = {
@@ -27,6 +28,8 @@ _BREAK_EVEN = {
     "provider": "provider gets no less from",
 }
 _ROWS = ("bargaining zone", *_BREAK_EVEN.values(), *reversed(ANCHORS))
+#: Share of the width that the names of these rows take.
+_NAMES_WIDTH = 0.22
 #: Room above the largest bar for its label, and right of the highest rate for its own.
 _ROOM = 1.22
 
@@ -40,7 +43,7 @@ def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
         row_heights=[0.55, 0.45],
         column_widths=[0.5, 0.5],
         horizontal_spacing=0.09,
-        vertical_spacing=0.24,
+        vertical_spacing=0.26,
         subplot_titles=("Totals of the course [USD]", "Paid up to each visit [USD]", "Where the deal lies"),
     )
     whisker = {"type": "data", "symmetric": False, "color": "#1a1a1a", "thickness": 1.2, "width": 4}
@@ -90,11 +93,12 @@ def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
         barmode="group",
         bargap=0.25,
         font={"size": 13, "color": "#1a1a1a"},
-        margin={"l": 10, "r": 20, "t": 40, "b": 40},
-        legend={"orientation": "h", "x": 0, "y": 0.5, "yanchor": "top", "font": {"size": 12}},
+        margin={"l": 70, "r": 20, "t": 40, "b": 50},
+        legend={"orientation": "h", "x": 0, "y": 0.52, "yanchor": "top", "font": {"size": 12}},
         uirevision="constant",
         autosize=True,
     )
+    figure.update_xaxes(tickangle=0, row=1, col=1)
     figure.update_yaxes(tickprefix="&#36;", tickformat=",.0f", row=1, col=1)
     figure.update_yaxes(tickprefix="&#36;", tickformat=",.0f", row=1, col=2)
     figure.update_xaxes(title="visit", row=1, col=2)
@@ -103,20 +107,27 @@ def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
         ticktext=list(_ROWS),
         range=[-0.6, len(_ROWS) + 0.3],
         zeroline=False,
-        automargin=True,
         **row,
     )
-    figure.update_xaxes(zeroline=False, **row)
+    # room for the names of the rows: a margin that fits itself is reckoned anew at every move, for all panels
+    figure.update_xaxes(zeroline=False, domain=[_NAMES_WIDTH, 1], **row)
+    figure.layout.annotations[2].x = (_NAMES_WIDTH + 1) / 2
+    _let_labels_be(figure)
     move_figure(figure, outcome, ranges)
     return figure
 
 
-def move_figure(figure: Any, outcome: Outcome, ranges: Ranges | None = None) -> None:
-    """Show an outcome in the panels of ``new_figure``; a widget's caller batches the changes.
+def _let_labels_be(figure: go.Figure) -> None:
+    """Do without the search for labels that reach past their panel, which is made at every move: ours have room."""
+    figure.update_xaxes(ticklabeloverflow="allow").update_yaxes(ticklabeloverflow="allow")
+
+
+def move_figure(figure: go.Figure, outcome: Outcome, ranges: Ranges | None = None) -> None:
+    """Show an outcome in the panels of ``new_figure``.
 
     Parameters
     ----------
-    figure : Figure or FigureWidget
+    figure : Figure
     outcome : Outcome
     ranges : mapping, optional
         As ``what_if.find_ranges``: drawn as whiskers from P10 to P90; none, while they are not known.
@@ -127,7 +138,7 @@ def move_figure(figure: Any, outcome: Outcome, ranges: Ranges | None = None) -> 
     _move_axis(figure, outcome)
 
 
-def _move_totals(figure: Any, outcome: Outcome, ranges: Ranges | None) -> None:
+def _move_totals(figure: go.Figure, outcome: Outcome, ranges: Ranges | None) -> None:
     highest = outcome.totals["sca"]["billed"] / 100
     for number, arrangement in enumerate(_COLOURS):
         totals = [outcome.totals[arrangement][party] / 100 for party in PARTIES]
@@ -149,7 +160,7 @@ def _steady(now: Sequence[float] | None, top: float) -> Sequence[float]:
     return now if now is not None and now[0] == 0 and 0.75 * now[1] <= top <= now[1] else (0, max(top, 1))
 
 
-def _move_course(figure: Any, outcome: Outcome) -> None:
+def _move_course(figure: go.Figure, outcome: Outcome) -> None:
     visits = [*range(len(outcome.case.visits) + 1)]
     paid = {(a, p): [0, *(cents / 100 for cents in outcome.cumulative[a][p])] for a, p in _LINES}
     for number, line in enumerate(_LINES, start=3):
@@ -174,7 +185,7 @@ def say_mark(mark: Mark) -> str:
     return f"{under}: {tier} {limit} of {short(mark.amount / 100)} {when}"
 
 
-def _move_axis(figure: Any, outcome: Outcome) -> None:
+def _move_axis(figure: go.Figure, outcome: Outcome) -> None:
     def words(rate: Decimal) -> str:
         return f"{rate:,.1f}%" if outcome.is_percent else f"&#36;{rate:,.2f}"
 
@@ -202,15 +213,9 @@ def _move_axis(figure: Any, outcome: Outcome) -> None:
     axis.range = _steady(axis.range, max([at_fee, *compared.x, *break_even.x, 1.0]) * 1.15)
 
 
-def as_widget(figure: go.Figure) -> go.FigureWidget:
-    """Return a figure that a notebook redraws in place, as wide as it may be, without plotly's bar of buttons.
-
-    One of these buttons would send the chart to a server.
-    """
-    widget = go.FigureWidget(figure)
-    widget.layout.autosize = True
-    widget._config = {**widget._config, "displayModeBar": False, "responsive": True, "displaylogo": False}
-    return widget
+def load_script() -> str:
+    """Return plotly's script."""
+    return str(get_plotlyjs())
 
 
 def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
@@ -234,8 +239,7 @@ def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
                 col=column,
             )
         figure.update_xaxes(
-            tickprefix="&#36;",
-            tickformat="~s",
+            tickformat="$~s",  # the sign goes before the dollar
             title="change [USD]",
             nticks=4,
             tickangle=0,
@@ -249,14 +253,15 @@ def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
         height=220 + 34 * len(effect),
         bargap=0.25,
         font={"size": 13, "color": "#1a1a1a"},
-        margin={"l": 10, "r": 20, "t": 40, "b": 40},
-        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
+        margin={"l": 10, "r": 20, "t": 40, "b": 110},
+        legend={"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
     )
+    _let_labels_be(figure)
     move_portfolio_figure(figure, effect)
     return figure
 
 
-def move_portfolio_figure(figure: Any, effect: pd.DataFrame) -> None:
+def move_portfolio_figure(figure: go.Figure, effect: pd.DataFrame) -> None:
     """Show the effect of another basis, as ``portfolio.pay_at`` returns it; the row of all is left to the table."""
     rows = effect[effect["specialty"] != "all"]
     names = rows["specialty"].tolist()

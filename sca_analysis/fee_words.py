@@ -73,7 +73,7 @@ def tabulate_totals(outcome: Outcome, ranges: Mapping[str, Sequence[Decimal]] | 
         band = ["…"] * 3 if ranges is None else [f"{figure:,.2f}" for figure in ranges[_CHANGES[party]]]
         rows.append((_SIDES[party], *map(_plain, totals), _plain(change, sign=True), *band))
     caption = "Totals of the course [USD]; P10, P50 and P90 of the agreement less OON, see the note below the charts"
-    heads = ("", *(_HEADS[a] for a in ARRANGEMENTS), "agreement less OON", "P10", "P50", "P90")
+    heads = ("side", *(_HEADS[a] for a in ARRANGEMENTS), "agreement less OON", "P10", "P50", "P90")
     return _table(caption, heads, rows)
 
 

@@ -16,7 +16,6 @@ import nbformat
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from sca_analysis.charts import draw_gaps, finish
@@ -24,6 +23,8 @@ from sca_analysis.display import show_table
 from sca_analysis.errors import ReportError
 from sca_analysis.page import FIGURE, render
 from sca_analysis.report import BROWSERS, print_pdf
+from tests.browser import find_barriers
+from tests.renew_picture import measure_picture, take_report
 
 ROWS = 40
 DRAWN = "() => document.querySelectorAll('figure .main-svg[role=img]').length === 3"
@@ -142,8 +143,7 @@ def test_policy_lets_the_page_draw_and_nothing_else(browser: Browser, file: Path
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Browser, file: Path, scheme: str) -> None:
     with opened(browser, file, color_scheme=scheme) as (page, _):
-        found = Axe().run(page).response["violations"]
-        assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+        assert find_barriers(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -152,6 +152,23 @@ def test_words_of_figures_can_be_read(browser: Browser, file: Path, scheme: str)
         contrasts = page.evaluate(CONTRASTS)
         assert {"note", "specialty (42 CFR 422.116)", "Lines $5 fall"} <= {words for words, _ in contrasts}
         assert [(w, round(c, 2)) for w, c in contrasts if c < 4.5] == []
+
+
+def test_picture_for_the_readme_is_taken(browser: Browser, file: Path, tmp_path: Path) -> None:
+    take_report(browser, file, tmp_path / "report.png")
+    width, height, size = measure_picture(tmp_path / "report.png")
+    assert (width, height) == (1560, 1300)
+    assert size > 40_000, "next to nothing is on it"
+
+
+def test_no_button_of_a_figure_sends_it_elsewhere(browser: Browser, file: Path) -> None:
+    with opened(browser, file) as (page, _):
+        buttons = page.locator("figure .modebar-btn")
+        titles = {button.get_attribute("data-title") or "" for button in buttons.all()}
+        assert "Download plot as a PNG" in titles, "an image may be saved"
+        words = ("cloud", "chart studio", "share", "edit", "send", "upload", "plotly.com")
+        assert [t for t in titles if any(word in t.lower() for word in words)] == []
+        assert page.locator("figure .modebar a[href]").count() == 0, "a link to plotly's makers"
 
 
 def test_figures_follow_the_screen_to_dark_and_back(browser: Browser, file: Path) -> None:

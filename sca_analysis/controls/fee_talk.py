@@ -12,6 +12,7 @@ import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from sca_analysis import casefile, entries, fee_charts, what_if
 from sca_analysis.case_library import CaseLibrary, pick, type_case
+from sca_analysis.controls.chart import Chart, framed
 from sca_analysis.controls.fields import STYLE, Field, Later, Names, head, link, reader, refusal, short_number
 from sca_analysis.errors import SCAError
 from sca_analysis.fee_words import describe_marks, describe_outcome, tabulate_kept, tabulate_rates, tabulate_totals
@@ -107,7 +108,7 @@ class FeeTalk:
             options=list(_OON_BASES), description="OON allowed", style={"description_width": "185px"}
         )
         self._basis.layout.width = "420px"
-        self._fields["basis"] = Field("OON allowed, figure", self._read_basis, short_number, hint="as the case has it")
+        self._fields["basis"] = Field("OON allowed, figure", self._read_basis, short_number, hint="as given")
         for slide_name, one in self._sliders.items():
             one.add_class(f"sca-slider-{slide_name}")
         for one in self._fields.values():
@@ -119,16 +120,15 @@ class FeeTalk:
     def _make_outputs(self) -> None:
         self._finding, self._problem, self._totals, self._rates, self._notes = (widgets.HTML() for _ in range(5))
         self._kept_table, self._files, self._chosen, self._typed_problem = (widgets.HTML() for _ in range(4))
-        self._figure = fee_charts.as_widget(fee_charts.new_figure(self.outcome, self._ranges))
-        self._plot = widgets.Box([self._figure], layout=widgets.Layout(width="100%", overflow="hidden"))
-        self._plot.add_class("sca-figure-case")
+        self._figure = fee_charts.new_figure(self.outcome, self._ranges)
+        self._chart = Chart(figure=self._figure.to_json(), label="Charts of the case")
+        self._plot = framed(self._chart, "case")
         self._names = Names(
             names={
                 "sca-slider-fee": "Fee",
                 "sca-slider-visits": "Visits",
                 "sca-slider-cost_share": "Cost share collected, percent",
                 "sca-slider-balance_bill": "Balance bill collected, percent",
-                "sca-figure-case": "Charts of the case",
             }
         )
 
@@ -176,7 +176,9 @@ class FeeTalk:
 
     def _make_chooser(self, file_name: str) -> widgets.Widget:
         wide: dict[str, Any] = {"style": {"description_width": "70px"}}
-        self._upload = widgets.FileUpload(accept=".json,.yaml,.yml", description="Load a case file")
+        self._upload = widgets.FileUpload(
+            accept=".json,.yaml,.yml", description="Load a case file", layout=widgets.Layout(width="auto")
+        )
         self._upload.observe(self._load_upload, "value")
         back = widgets.Button(description=f"Use {file_name}", layout=widgets.Layout(width="auto"))
         back.on_click(lambda _: self._load(*self._first))
@@ -214,8 +216,9 @@ class FeeTalk:
             wrap = widgets.Layout(flex_flow="row wrap")
             chosen = [self._specialty, self._county, self._course, self._number]
             parts = [widgets.HBox(chosen, layout=wrap), self._offered]
-        row = widgets.HBox([back, self._upload], layout=widgets.Layout(flex_flow="row wrap"))
-        return widgets.VBox([*parts, row, self._make_typed_case()])
+        typed = self._make_typed_case()
+        row = widgets.HBox([back, self._upload, self._fold], layout=widgets.Layout(flex_flow="row wrap"))
+        return widgets.VBox([*parts, row, typed])
 
     def _make_typed_case(self) -> widgets.Widget:
         amount = entries.read_amount
@@ -243,9 +246,11 @@ class FeeTalk:
                 self._typed_problem,
             ]
         )
-        fold = widgets.Accordion([fields], selected_index=None)
-        fold.set_title(0, "Type in a case")
-        return fold
+        # a button, since the headings of ipywidgets' Accordion cannot be reached by keyboard
+        self._fold = widgets.ToggleButton(description="Type in a case", icon="caret-down")
+        self._fold.observe(lambda change: setattr(fields.layout, "display", "" if change["new"] else "none"), "value")
+        fields.layout.display = "none"
+        return fields
 
     def _make_keeper(self) -> widgets.Widget:
         self._name = widgets.Text(
@@ -427,11 +432,14 @@ class FeeTalk:
     def _show(self) -> None:
         outcome = self.outcome
         self._finding.value = describe_outcome(outcome, self._anchors)
-        with self._figure.batch_update():
-            fee_charts.move_figure(self._figure, outcome, self._ranges)
+        self._draw()
         self._totals.value = tabulate_totals(outcome, self._ranges)
         self._rates.value = tabulate_rates(outcome)
         self._notes.value = describe_marks(outcome)
+
+    def _draw(self) -> None:
+        fee_charts.move_figure(self._figure, self.outcome, self._ranges)
+        self._chart.figure = self._figure.to_json()
 
     def _settle(self) -> None:
         """Draw what takes longer than a frame: ranges, files, names for screen readers."""
@@ -440,8 +448,7 @@ class FeeTalk:
         except SCAError as error:
             self._refuse(error)
             return
-        with self._figure.batch_update():
-            fee_charts.move_figure(self._figure, self.outcome, self._ranges)
+        self._draw()
         self._totals.value = tabulate_totals(self.outcome, self._ranges)
         self._show_files()
 

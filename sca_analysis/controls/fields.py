@@ -25,9 +25,9 @@ STYLE = """<style>
 .sca-what-if caption, .sca-what-if th, .sca-what-if td { line-height: 1.3; font-size: 0.95em; }
 .sca-what-if th, .sca-what-if td { padding: 0.15em 0.6em; text-align: right; border-bottom: 1px solid #ccc; }
 .sca-what-if th:first-child, .sca-what-if td:first-child { text-align: left; }
-.sca-what-if .sca-refused { color: #a40000; margin: 0 0 0.3em; line-height: 1.3; }
+.sca-what-if .sca-refused { color: var(--jp-error-color1, #a40000); margin: 0 0 0.3em; line-height: 1.3; }
 .sca-what-if .sca-finding { font-size: 1.1em; line-height: 1.45; margin: 0.2em 0 0.6em; }
-.sca-what-if .sca-note { color: #555; line-height: 1.35; }
+.sca-what-if .sca-note { color: var(--jp-ui-font-color1, #333); font-size: 0.95em; line-height: 1.35; }
 .sca-what-if a.sca-link { display: inline-block; padding: 0.25em 0.8em; border: 1px solid var(--sca-line);
   border-radius: 3px; margin-right: 0.5em; text-decoration: underline; color: #0b4f8a; background: #fff; }
 .sca-what-if :focus-visible { outline: 3px solid #0072B2; outline-offset: 1px; }
@@ -36,41 +36,26 @@ STYLE = """<style>
 
 
 class Names(anywidget.AnyWidget):
-    """Give handles of sliders, and figures, the names that a screen reader says; ipywidgets gives them none."""
+    """Give handles of sliders the names that a screen reader says; ipywidgets gives them none."""
 
     _esm = """
     function render({ model, el }) {
       const name = () => {
-        const names = model.get("names"), values = model.get("values");
-        for (const [key, text] of Object.entries(names)) {
-          for (const node of document.querySelectorAll("." + key)) {
-            const handle = node.querySelector(".noUi-handle");
-            if (handle) {
-              handle.setAttribute("aria-label", text);
-              if (values[key]) handle.setAttribute("aria-valuetext", values[key]);
-            } else if (node.querySelector(".js-plotly-plot")) {
-              const plot = node.querySelector(".js-plotly-plot");
-              plot.setAttribute("role", "img");
-              if (Math.abs(plot.clientWidth - node.clientWidth) > 20 || plot.dataset.width != node.clientWidth) {
-                plot.dataset.width = node.clientWidth;  // drawn before the page was laid out
-                window.dispatchEvent(new Event("resize"));
-              }
-              plot.setAttribute("aria-label", values[key] || text);
-            }
-          }
+        for (const [key, text] of Object.entries(model.get("names"))) {
+          const handles = document.querySelectorAll(`.${key} .noUi-handle`);
+          for (const handle of handles) handle.setAttribute("aria-label", text);
         }
       };
       el.style.display = "none";
-      const watch = new MutationObserver(() => { clearTimeout(watch.timer); watch.timer = setTimeout(name, 100); });
+      let timer;
+      const watch = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(name, 100); });
       watch.observe(document.body, { childList: true, subtree: true });
-      model.on("change:values", name);
       name();
       return () => watch.disconnect();
     }
     export default { render };
     """
     names = traitlets.Dict().tag(sync=True)
-    values = traitlets.Dict().tag(sync=True)
 
 
 class Field:
@@ -141,7 +126,9 @@ class Field:
         moved = self._place(Decimal(str(change["new"])))
         if self._is_quiet or (self.value is not None and moved == self._place(self.value)):
             return
-        value = Decimal(str(moved)) if isinstance(moved, float) else moved
+        value = moved
+        if isinstance(moved, float):
+            value = Decimal(int(moved)) if moved.is_integer() else Decimal(str(moved))
         self._is_quiet = True
         self.value, self.text.value, self.refused.value = value, self._show(value), ""
         self._is_quiet = False

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from sca_analysis import entries, fee_charts
+from sca_analysis.controls.chart import Chart, framed
 from sca_analysis.controls.fields import STYLE, Field, Names, short_number
 from sca_analysis.fee_words import describe_effect, describe_left_out, tabulate_effect
 from sca_analysis.portfolio import BASES, Portfolio, count_left_out, pay_at
@@ -30,10 +31,10 @@ class PortfolioTalk:
         self._percent.set(Decimal(percent))
         self.effect = pay_at(portfolio, self._basis.value, Decimal(percent))
         self._finding, self._table, self._left = (widgets.HTML() for _ in range(3))
-        self._figure = fee_charts.as_widget(fee_charts.new_portfolio_figure(self.effect))
-        plot = widgets.Box([self._figure], layout=widgets.Layout(width="100%", overflow="hidden"))
-        plot.add_class("sca-figure-portfolio")
-        names = Names(names={"sca-slider-percent": "Percentage", "sca-figure-portfolio": "Changes by specialty"})
+        self._figure = fee_charts.new_portfolio_figure(self.effect)
+        self._chart = Chart(figure=self._figure.to_json(), label="Changes by specialty")
+        plot = framed(self._chart, "portfolio")
+        names = Names(names={"sca-slider-percent": "Percentage"})
         self._basis.observe(self._choose, "value")
         self._percent.on_change(self._show)
         self.box = widgets.VBox(
@@ -50,6 +51,7 @@ class PortfolioTalk:
         )
         self.box.add_class("sca-what-if")
         self._show()
+        self._show_left()
 
     def _most(self) -> int:
         return 100 if self._basis.value == "way_to_usual_charge" else 1000
@@ -62,12 +64,16 @@ class PortfolioTalk:
         self._slider.max = 300 if change["new"] == "percent_of_medicare" else 100
         self._percent.set(Decimal(start))
         self._show()
+        self._show_left()
 
     def _show(self) -> None:
         basis, percent = self._basis.value, self._percent.value
         self.effect = pay_at(self._portfolio, basis, percent)
         self._finding.value = describe_effect(self.effect, basis, percent)
-        with self._figure.batch_update():
-            fee_charts.move_portfolio_figure(self._figure, self.effect)
+        fee_charts.move_portfolio_figure(self._figure, self.effect)
+        self._chart.figure = self._figure.to_json()
         self._table.value = tabulate_effect(self.effect)
-        self._left.value = describe_left_out(count_left_out(self._portfolio, basis))
+
+    def _show_left(self) -> None:
+        """Say which courses are not priced at this basis, at whatever percentage."""
+        self._left.value = describe_left_out(count_left_out(self._portfolio, self._basis.value))

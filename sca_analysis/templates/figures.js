@@ -5,7 +5,8 @@
   const darkness = matchMedia("(prefers-color-scheme: dark)");
   const PAPER = "#15181d"; // --paper of the dark style
   const WIDE = 940, TALL = 680; // pixels that a sheet, Letter or A4 in landscape, has room for
-  const config = {responsive: true, displaylogo: false};
+  // plotly's own button "Share chart" would upload the data of the chart
+  const config = {responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: ""};
 
   function luminance(colour) {
     const [r, g, b] = [1, 3, 5].map(i => parseInt(colour.slice(i, i + 2), 16) / 255)

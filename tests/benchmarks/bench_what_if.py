@@ -4,7 +4,8 @@
 
 Makes exports of many courses (or takes a folder of exports: `--data DIR`), opens the what-if notebook and a notebook
 with nothing but a slider, a number and a FigureWidget in Voila, presses an arrow key in headless Chromium, and takes
-the time from the key until number and bars have changed and a frame was drawn. Prints median and 95th percentile.
+the time from the key until number and bars have changed and that frame was drawn. Prints median and 95th percentile;
+what it does meanwhile goes to stderr. It ends with an error if the page is not ready or moves are not drawn in time.
 """
 
 import argparse
@@ -17,13 +18,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+SERVER_UP = 60  # seconds until a server answers
+READY = 150  # seconds until the widgets are drawn: all courses of a year are built before
+LOST = 5  # seconds after which a move counts as not drawn
+MOST_LOST = 3  # moves not drawn after which nothing is measured any more
+#: A slider: its class, the class of the figure it moves, and which of the findings it changes.
+SLIDERS = {
+    "bare FigureWidget": ("bare", "bare", 0),
+    "fee slider": ("fee", "case", 0),
+    "visits slider": ("visits", "case", 0),
+    "portfolio slider": ("percent", "portfolio", 1),
+}
 BARE = """import ipywidgets as widgets, plotly.graph_objects as go
 figure = go.FigureWidget(go.Figure(go.Bar(x=["plan", "member", "provider"], y=[1, 2, 3])))
 slider, number = widgets.FloatSlider(min=0, max=300, value=150, step=1, readout=False), widgets.HTML("150")
@@ -36,24 +48,34 @@ slider.observe(move, "value")
 move({"new": 150.0})
 box = widgets.Box([figure]); box.add_class("sca-figure-bare")
 widgets.VBox([slider, number, box])"""
-#: Resolves with the milliseconds from the key until the number and the bars differ and the next frame is drawn.
-WATCH = """([root, finding, figure]) => {
-  const read = () => [document.querySelectorAll(finding)[root]?.textContent,
-    [...document.querySelectorAll(figure + " .plot path")].map((p) => p.getAttribute("d")).join()];
+#: How many bars a figure has drawn.
+BARS = "figure => document.querySelectorAll(figure + ' .barlayer path').length"
+#: Sets a promise: the milliseconds from the key until number and bars differ and that frame was drawn, or -1.
+WATCH = """([place, figure, lost]) => {
+  const read = () => [document.querySelectorAll(".sca-finding")[place].textContent,
+    [...document.querySelectorAll(figure + " .barlayer path")].map((p) => p.getAttribute("d")).join()];
   const [number, bars] = read();
   window.__taken = new Promise((done) => {
-    setTimeout(() => done(-1), 5000);
     document.addEventListener("keydown", () => {
       const start = performance.now();
+      const drawn = new MessageChannel();  // its message comes after the frame
+      drawn.port1.onmessage = () => done(performance.now() - start);
       const look = () => {
         const [n, b] = read();
-        if (n !== number && b !== bars) done(performance.now() - start);
+        if (n !== number && b !== bars) drawn.port2.postMessage(0);
+        else if (performance.now() - start > lost) done(-1);
         else requestAnimationFrame(look);
       };
       requestAnimationFrame(look);
     }, { once: true, capture: true });
   });
 }"""
+START = time.monotonic()
+
+
+def say(words: str) -> None:
+    """Say on stderr what is being done."""
+    print(f"{time.monotonic() - START:6.1f} s  {words}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -64,39 +86,59 @@ def voila(notebook: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={port}"]
     environment = os.environ | {"JUPYTER_PATH": str(ROOT / "sca_analysis" / "jupyter")}
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    log = notebook.with_suffix(".log")
+    with log.open("w") as file:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
         try:
             yield f"http://localhost:{port}/"
+        except BaseException:
+            sys.stderr.write("".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-15:]))
+            raise
         finally:
             server.terminate()
             server.wait(timeout=30)
 
 
-def open_page(browser: Browser, address: str, ready: str) -> Page:
+def wait_for_server(address: str) -> None:
+    """Wait until the port answers: a page that is asked for before would fail."""
+    port = int(address.rstrip("/").rsplit(":", 1)[1])
+    end = time.monotonic() + SERVER_UP
+    while time.monotonic() < end:
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    sys.exit(f"no server answers at {address} after {SERVER_UP} s")
+
+
+def open_page(browser: Browser, address: str, figure: str) -> Page:
+    """Open a notebook once its server is up; wait until the bars of a figure are drawn."""
+    wait_for_server(address)
+    asked = time.monotonic()
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    for _ in range(100):
-        try:
-            page.goto(address, timeout=600_000)
-            break
-        except Exception:  # noqa: BLE001 - the server is not up yet
-            time.sleep(0.5)
-    page.wait_for_selector(f"{ready} .main-svg", timeout=600_000)
-    page.wait_for_timeout(3000)
+    page.set_default_timeout(READY * 1000)
+    page.on("pageerror", lambda error: say(f"error of the page: {error}"))
+    page.goto(address)
+    page.wait_for_function(BARS, arg=figure)
+    say(f"{figure} is drawn {time.monotonic() - asked:.1f} s after the page was asked for")
+    page.wait_for_timeout(2000)
     return page
 
 
-def measure(page: Page, name: str, moves: int, root: int = 0) -> list[float]:
-    """Return the milliseconds of each move of a slider by an arrow key."""
-    handle = page.locator(f".sca-slider-{name} .noUi-handle").first
-    figure = {"bare": ".sca-figure-bare", "percent": ".sca-figure-portfolio"}.get(name, ".sca-figure-case")
-    taken = []
+def measure(page: Page, label: str, moves: int) -> list[float]:
+    """Return the milliseconds of each move of a slider by an arrow key; -1: not drawn."""
+    slider, figure, place = SLIDERS[label]
+    handle = page.locator(f".sca-slider-{slider} .noUi-handle").first
+    taken: list[float] = []
     for number in range(moves + 5):
         handle.focus()
-        page.evaluate(WATCH, [root, ".sca-finding", figure])
-        page.keyboard.press("ArrowLeft" if number % 40 < 20 else "ArrowRight")
+        page.evaluate(WATCH, [place, f".sca-figure-{figure}", LOST * 1000])
+        page.keyboard.press("ArrowLeft" if number % 20 < 10 else "ArrowRight")  # to and fro: never to an end
         taken.append(page.evaluate("window.__taken"))
+        if taken.count(-1) >= MOST_LOST:
+            sys.exit(f"{label}: {MOST_LOST} of {len(taken)} moves were not drawn within {LOST} s")
         page.wait_for_timeout(30 if number % 2 else 300)  # both while it moves and after it rested
+    say(f"{label}: {moves} moves")
     return taken[5:]  # the first ones warm up
 
 
@@ -126,39 +168,39 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=200_000)
     parser.add_argument("--moves", type=int, default=100)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
-        data = given.data or str(folder / "exports")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        data = str(Path(given.data).resolve()) if given.data else str(folder / "exports")
         if not given.data:
             from sca_analysis.cli import main as sca
 
+            say(f"making exports of {given.members:,} members")
             sca(["sample", "--out", data, "--members", str(given.members), "--seed", "1"], standalone_mode=False)
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        with voila(parametrize(data, folder)) as one, voila(bare(folder)) as other:
-            page = open_page(browser, one, ".sca-figure-portfolio")
-            plain = open_page(browser, other, ".sca-figure-bare")
-            results: dict[str, list[float]] = {}
-            for _ in range(2):  # in turns, so that a busy machine weighs on all alike
-                for label, where, slider, root in (
-                    ("bare FigureWidget", plain, "bare", 0),
-                    ("fee slider", page, "fee", 0),
-                    ("visits slider", page, "visits", 0),
-                    ("portfolio slider", page, "percent", 1),
-                ):
-                    where.bring_to_front()
-                    results.setdefault(label, []).extend(measure(where, slider, given.moves // 2, root))
+        chromium = stack.enter_context(sync_playwright()).chromium
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        # a browser for each page: one in the background would be slowed down
+        browser, plain = (chromium.launch(executable_path=shutil.which("chromium"), args=options) for _ in range(2))
+        one = stack.enter_context(voila(parametrize(data, folder)))
+        other = stack.enter_context(voila(bare(folder)))
+        say("servers are starting")
+        page = open_page(browser, one, ".sca-figure-portfolio")
+        offered = page.get_by_text("courses are listed").inner_text()
+        pages = dict.fromkeys(SLIDERS, page) | {"bare FigureWidget": open_page(plain, other, ".sca-figure-bare")}
+        results: dict[str, list[float]] = {label: [] for label in SLIDERS}
+        for _ in range(2):  # in turns, so that a busy machine weighs on all alike
+            for label, taken in results.items():
+                taken += measure(pages[label], label, given.moves // 2)
         browser.close()
-    results = {label: [t if t >= 0 else 5000.0 for t in taken] for label, taken in results.items()}
-    print(f"{'time from key to drawn [ms]':<28}{'moves':>7}{'median':>9}{'p95':>9}{'p95 / bare':>12}")
+        plain.close()
+    lost = sum(t < 0 for taken in results.values() for t in taken)
+    results = {label: [t if t >= 0 else LOST * 1000.0 for t in taken] for label, taken in results.items()}
+    print(f"{offered} Load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
+    print(f"{'from key to drawn [ms]':<24}{'moves':>7}{'median':>9}{'p95':>9}{'p95 / bare':>12}")
     base = statistics.quantiles(results["bare FigureWidget"], n=20)[18]
     for label, taken in results.items():
         late = statistics.quantiles(taken, n=20)[18]
-        print(f"{label:<28}{len(taken):>7}{statistics.median(taken):>9.0f}{late:>9.0f}{late / base:>12.2f}")
-    lost = sum(t == 5000.0 for taken in results.values() for t in taken)
-    print(f"{lost} moves were not drawn within 5 s (counted as 5,000 ms)")
+        print(f"{label:<24}{len(taken):>7}{statistics.median(taken):>9.0f}{late:>9.0f}{late / base:>12.2f}")
+    print(f"{lost} moves were not drawn within {LOST} s (counted as {LOST * 1000:,} ms)")
 
 
 if __name__ == "__main__":
