@@ -246,6 +246,10 @@ def test_voila_app_by_mouse_keyboard_and_typing(browser: Browser, tmp_path: Path
         page.screenshot(path=tmp_path / "voila.png")
         assert page.locator("a.modebar-btn, .modebar-group").count() == 0, "plotly's buttons, one of which sends data"
         take_widgets(page, tmp_path / "what_if.png")
+        widths = "plots => plots.map(plot => plot.clientWidth / plot.closest('.sca-what-if').clientWidth)"
+        case, portfolio = page.locator(".js-plotly-plot").evaluate_all(widths)
+        assert case > 0.5, "the charts do not take their room"
+        assert portfolio > 0.9, "the charts do not take their room"
         width, height, size = measure_picture(tmp_path / "what_if.png")
         assert 1200 < width <= 1400
         assert 1200 < height < 2500

@@ -31,7 +31,7 @@ class Chart(anywidget.AnyWidget):
 @cache
 def library() -> Library:
     """Return the script, the same for all charts of a notebook."""
-    return Library()
+    return Library(layout=widgets.Layout(display="none"))
 
 
 def framed(chart: Chart, name: str) -> widgets.Widget:
