@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from sca_analysis import engines
 from sca_analysis.errors import ParameterError, ReportError, SCAError
 from sca_analysis.monthly import parse_month
 from sca_analysis.readers.source import Entry
@@ -29,12 +30,13 @@ Outcome = Literal["made", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Run:
-    """One report to make: the month (YYYY-MM) of the exports in ``data``, to ``out/month``."""
+    """One report to make: the month (YYYY-MM) of the exports in ``data``, to ``out/month``, by an engine."""
 
     name: str
     month: str
     data: Path
     out: Path
+    engine: str = engines.DEFAULT
 
     @property
     def folder(self) -> Path:
@@ -103,7 +105,7 @@ def parse_months(text: str) -> list[str]:
     return [f"{n // 12:04}-{n % 12 + 1:02}" for n in numbers]
 
 
-def read_plans(path: Path, months: str | None = None) -> list[Run]:
+def read_plans(path: Path, months: str | None = None, engine: str = engines.DEFAULT) -> list[Run]:
     """Return the runs of a parameter file: a list of ``{name, data, out, months}``.
 
     Parameters
@@ -112,6 +114,8 @@ def read_plans(path: Path, months: str | None = None) -> list[Run]:
         YAML. ``data`` and ``out`` are relative to its folder; ``months`` is a month, a range or a list of both.
     months : str, optional
         A month or range for all plans, in place of theirs.
+    engine : str
+        Of ``engines.ENGINES``, for all plans.
 
     Raises
     ------
@@ -120,6 +124,8 @@ def read_plans(path: Path, months: str | None = None) -> list[Run]:
         report.
 
     """
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise ParameterError(f"{path} is no file: give a YAML file, saved as UTF-8, with --plans.")
     try:
         # every scalar stays text, so that a name such as 007 or NO means what it says
         given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
@@ -127,7 +133,7 @@ def read_plans(path: Path, months: str | None = None) -> list[Run]:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
         raise ParameterError(f"{path}{place} is not valid YAML: check indentation, colons and quotes there.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise ParameterError(f"{path} cannot be read: give a YAML file, saved as UTF-8, with --plans.") from error
     if not isinstance(given, list) or not given:
         raise ParameterError(f"{path} should be a list of plans, each with name, data, out and months.")
@@ -146,7 +152,7 @@ def read_plans(path: Path, months: str | None = None) -> list[Run]:
             raise ParameterError(f"{path}: the plan {plan.name!r} has no months: add them, or give MONTH.")
         listed = dict.fromkeys(month for text in wanted for month in parse_months(text))
         data, out = path.parent / plan.data, path.parent / plan.out
-        runs += [Run(plan.name, month, data, out) for month in listed]
+        runs += [Run(plan.name, month, data, out, engine) for month in listed]
     twice = [
         str(run.folder) for run, n in Counter(Run("", r.month, Path(), r.out.resolve()) for r in runs).items() if n > 1
     ]
@@ -226,7 +232,7 @@ def _make_one(run: Run, resume: bool, pdf: bool, notebook: Path, progress: bool)
         if resume and is_current(run.folder, run.month, run.data):
             outcome = "skipped"
         else:
-            make_report(run.month, run.data, run.out, notebook, progress)
+            make_report(run.month, run.data, run.out, notebook, progress, run.engine)
     except SCAError as error:
         return Result(run, "failed", time.monotonic() - began, str(error), error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on; its words may hold a value

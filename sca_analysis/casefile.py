@@ -10,6 +10,7 @@ may be left out; without them a case means what it meant before there were any.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -36,6 +37,10 @@ from sca_analysis.errors import CaseError
 
 #: Highest amount of money in a case file [USD] and of units in a visit: far above any real one.
 MOST_MONEY, MOST_UNITS = Decimal("9999999.99"), Decimal(1000)
+
+#: Longest case file that is read: a case of 500 visits has 100,000. [bytes]
+MOST_BYTES = 10_000_000
+_MOST_SHOWN = 60  # characters of a name in a message
 
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?|-?(nan|inf(inity)?)", re.IGNORECASE)
 _AS_MONEY = 'give it as dollars, for example "500.00"'
@@ -124,14 +129,14 @@ def _rate(value: object) -> int | dict[str, int]:
         try:
             rates[_code(code)] = _money(amount)
         except ValueError as error:
-            about = f"of procedure {code}" if isinstance(code, str) else "has a procedure code that"
+            about = f"of procedure {_shorten(code)}" if isinstance(code, str) else "has a procedure code that"
             raise ValueError(f"{about} {error}") from None
     return rates
 
 
 def _code(value: object) -> str:
     """Return a procedure code; a number would lose its leading zeros."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or value != value.encode("utf-8", "replace").decode("utf-8"):
         raise ValueError(f"is not text: {_AS_CODE}")
     return value
 
@@ -374,7 +379,7 @@ class Case(_Part):
                 if visit.procedure_code is None:
                     raise ValueError(f"{name} is given by procedure, but a visit has no procedure_code: add it")
                 if visit.procedure_code not in rate:
-                    raise ValueError(f"{name} has no rate for procedure {visit.procedure_code}: add it")
+                    raise ValueError(f"{name} has no rate for procedure {_shorten(visit.procedure_code)}: add it")
         return self
 
     @model_validator(mode="after")
@@ -433,12 +438,20 @@ def read_file(path: str | Path) -> Any:
     """
     path = Path(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a device may never end
+            raise CaseError(f"case {path.name} is a pipe or a device: write it to a file first.")
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
+            raise CaseError(f"case {path.name} has over {MOST_BYTES:,} bytes, which no case has: check the path.")
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise CaseError(f"case {path.name} is not text in UTF-8: save it as UTF-8.") from None
     except OSError as error:
         reason = error.strerror or "it cannot be opened"
-        raise CaseError(f"case {path.name} cannot be read ({reason}): check the path.") from None
+        raise CaseError(f"case {_shorten(path.name)} cannot be read ({reason}): check the path.") from None
+    except CaseError:
+        raise
+    except ValueError:
+        raise CaseError("the path of the case holds a NUL byte: correct it.") from None
     try:
         if path.suffix.lower() in (".yaml", ".yml"):
             content = yaml.load(text, Loader=_ExactLoader)  # noqa: S506 - a SafeLoader
@@ -506,9 +519,15 @@ _HOW = {
 } | dict.fromkeys(("agreement", "benefits", "in_network", "accumulators", "collection_rate", "family"), _AS_OBJECT)
 
 
+def _shorten(name: str) -> str:
+    """Return a name of a file or field on one line, as text that can be written, and not all of one far too long."""
+    line = " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
+    return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
+
+
 def _describe(fault: Mapping[str, Any]) -> str:
     """Return a sentence without full stop: which field, what is wrong, what to do."""
-    path = [str(part) for part in fault["loc"]]
+    path = [_shorten(str(part)) for part in fault["loc"]]
     if path[:1] in (["visits"], ["agreements"]) and len(path) > 1:  # people count from one
         where = " of ".join([*path[2:][::-1], f"{path[0][:-1]} {int(path[1]) + 1}"])
     else:
@@ -541,6 +560,8 @@ class _ExactLoader(yaml.SafeLoader):
     def unique(self, node: yaml.MappingNode) -> dict[Any, Any]:
         """Read a mapping; ``<<`` merges first, so that it may be overridden as YAML allows."""
         merge = "tag:yaml.org,2002:merge"
+        if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(problem_mark=node.start_mark)
         _unique([(self.construct_object(key, deep=True), None) for key, _ in node.value if key.tag != merge])
         self.flatten_mapping(node)
         return self.construct_mapping(node, deep=True)
@@ -552,8 +573,8 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:map", _ExactLoader.unique)
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     """Return the pairs of a mapping; of two equal keys one would be lost without a word."""
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise CaseError(f"{key} is given twice: remove one.")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(first, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise CaseError(f"{_shorten(str(first))} is given twice: remove one.")
+    return found

@@ -22,6 +22,7 @@ import nbformat
 import pandas as pd
 import papermill
 
+from sca_analysis.display import guard_formulas
 from sca_analysis.errors import ReportError, SCAError
 from sca_analysis.exports import Exports
 from sca_analysis.folder import CONFIG, Plan, find_files, read_config
@@ -112,13 +113,15 @@ def save_month(month: Month, folder: str | Path | None) -> None:
         return
     target = Path(folder)
     save_tables(month.tables, target)
-    month.exports.set_aside.to_csv(target / "set_aside.csv", index=False, lineterminator="\n")
+    guard_formulas(month.exports.set_aside).to_csv(target / "set_aside.csv", index=False, lineterminator="\n")
     manifest = describe_run(month)
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write tables as ``folder/tables/*.csv`` and as sheets of ``folder/tables.xlsx``.
+
+    In CSV, text that begins like a formula has an apostrophe before it; in the workbook it is text as it stands.
 
     Raises
     ------
@@ -129,7 +132,7 @@ def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     try:
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         for name, frame in tables.items():
-            frame.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
+            guard_formulas(frame).to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
         _write_xlsx(tables, folder / "tables.xlsx")
     except OSError as error:
         raise ReportError(f"{folder} cannot be written to ({error.strerror}): choose another.") from error

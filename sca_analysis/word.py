@@ -30,6 +30,9 @@ _BLOCKS = frozenset({"p", "ul", "ol", "table", "section", "div"}) | _HEADINGS
 #: The elements that a letter may have.
 ELEMENTS = _BLOCKS | _INLINE | _ROWS | {"li"}
 
+#: Characters that no XML, and so no .docx, can hold: shown as U+FFFD.
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
 _FONT = "Arial"
 _SIZES = {"Normal": 10.5, "Heading 1": 16, "Heading 2": 12.5, "Heading 3": 10.5}
 _DARK, _RED, _GREY = RGBColor(0x1A, 0x1A, 0x1A), RGBColor(0x8A, 0x1C, 0x1C), RGBColor(0x44, 0x44, 0x44)
@@ -61,8 +64,11 @@ def write_docx(page: str, title: str, footer: str, day: date, where: str = "the 
         If an element is not known, or stands where it cannot: says which, and in which line of the page.
 
     """
+    title, footer = (_NO_XML.sub("\ufffd", text) for text in (title, footer))
     document = _start(title, footer, day)
     soup = BeautifulSoup(page, "html.parser")
+    for text in soup.find_all(string=_NO_XML):
+        text.replace_with(_NO_XML.sub("\ufffd", text))
     _Walker(document, where).walk(soup.body or soup)
     stream = io.BytesIO()
     document.save(stream)

@@ -83,10 +83,19 @@ def list_formats() -> list[tuple[str, str, str]]:
 
 
 def group(paths: Sequence[Path], table: Table, source: Source) -> list[tuple[str, list[Path]]]:
-    """Return the files of an entry in their order with their formats, together where they are read in one go."""
+    """Return the files of an entry in their order with their formats, together where they are read in one go.
+
+    Raises
+    ------
+    ExportError
+        If one of them is no file that ends.
+
+    """
     groups: list[tuple[str, list[Path]]] = []
     size = 0
     for path in paths:
+        if not (path.is_file() or path.is_dir()):  # a pipe or a device may never end
+            raise ExportError(f"{path.name} is a pipe or a device, where a file of {table.name} is expected.")
         chosen = "" if path.is_dir() else source.format or recognise(path, table, source)
         size += path.stat().st_size
         together = chosen in READERS and READERS[chosen].read_all is not None and size <= _TOGETHER

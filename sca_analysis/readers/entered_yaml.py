@@ -18,14 +18,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
-from sca_analysis.errors import ExportError
+from sca_analysis.readers.plain_yaml import read_documents
 from sca_analysis.readers.source import Malformed, Raw, Source, name, quote
 from sca_analysis.tables import ENTERED, Table
 
-#: Longest file read: what people type is far shorter. [bytes]
-LONGEST = 1_000_000
 _OWN = ("entered_by", "entered_on")
 
 
@@ -40,19 +37,10 @@ def read_entered(con: duckdb.DuckDBPyConnection, path: Path, table: Table, sourc
     Raises
     ------
     ExportError
-        If it is no YAML, or longer than anybody types.
+        If it is no YAML, names a fact twice, or is longer than anybody types.
 
     """
-    try:
-        if path.stat().st_size > LONGEST:
-            raise ExportError(f"{path.name} has over {LONGEST:,} bytes: no person typed that; give facts as CSV.")
-        documents = list(yaml.load_all(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader))
-    except UnicodeDecodeError:
-        raise ExportError(f"{path.name} is not text in UTF-8: save it as UTF-8.") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else "its indentation, colons and quotes"
-        raise ExportError(f"{path.name} is not valid YAML: correct {where}.") from None
+    documents = read_documents(path, path.name)
     rows = [row for document in documents for row in _rows_of(document)]
     columns = ENTERED.names
     good = {c: [row[i] for row in rows if row is not None] for i, c in enumerate(columns)}

@@ -8,27 +8,26 @@ no taxonomy code: translate it under ``values: {taxonomy_code: …}``. "Acceptin
 one location: unknown.
 
 The file is read as a stream, provider by provider. Set aside: ``not_a_resource`` (no JSON object), ``no_plan`` (a
-blank network would match every plan), and at damage the rest of the file as one record, ``malformed_record``. Places
-are numbers of providers in the file. ``keep`` may name the columns of ``COLUMNS``.
+blank network would match every plan), a provider that is no JSON (``malformed_record``) or is nested too deep, and
+where no next one can be told, the rest of the file as one record. Places are numbers of providers in the file.
+``keep`` may name the columns of ``COLUMNS``.
 """
 
 import csv
-import gzip
 import re
 import tempfile
-import zlib
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import duckdb
-import ijson
 
 from sca_analysis.errors import ExportError
 from sca_analysis.readers.source import Malformed, Raw, Source, map_columns, map_selection, name, quote
+from sca_analysis.readers.transparency_stream import CutError, DamagedError, open_stream
 from sca_analysis.tables import DIRECTORY, Table
 
 Record = dict[str, Any]
@@ -65,7 +64,7 @@ def read_qhp_providers(con: duckdb.DuckDBPyConnection, path: Path, table: Table,
     malformed: list[Malformed] = []
     with tempfile.NamedTemporaryFile("w", dir=work, suffix=".csv", delete=False, newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        for place, record in _records(path, malformed):
+        for place, record in _records(path, work, malformed):
             rows = _rows(record) if isinstance(record, dict) else "not_a_resource"
             if isinstance(rows, str):
                 malformed.append(Malformed(place, rows))
@@ -95,32 +94,29 @@ def recognise_qhp_providers(head: bytes, name: str) -> bool:
     return text.startswith(b"[") and b'"npi"' in text and is_provider is not None
 
 
-def _records(path: Path, malformed: list[Malformed]) -> Iterator[tuple[int, object]]:
-    """Yield each element of the array with its number; what follows damage is one malformed record."""
-    place = 0
-    try:
-        with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as stream:
-            start = stream.read(3)
-            if start != b"\xef\xbb\xbf":
-                stream.seek(0)
-            if not _begins_array(stream):
-                raise ExportError(f"{path.name} is no JSON array of providers: check the path and the format.")
-            stream.seek(3 if start == b"\xef\xbb\xbf" else 0)
-            for place, record in enumerate(ijson.items(stream, "item"), start=1):
-                yield place, record
-    except (ijson.JSONError, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        if not place:
-            raise ExportError(f"{path.name} holds no provider that can be read as JSON: export it again.") from error
-        malformed.append(Malformed(place + 1, "malformed_record"))
-    except OSError as error:
-        raise ExportError(f"{path.name} cannot be read: check the file and its permissions.") from error
-
-
-def _begins_array(stream: BinaryIO) -> bool:
-    while block := stream.read(4096):
-        if text := block.lstrip():
-            return text.startswith(b"[")
-    return False
+def _records(path: Path, work: Path, malformed: list[Malformed]) -> Iterator[tuple[int, object]]:
+    """Yield each element of the array with its number; a damaged one is malformed, and so is what follows the last."""
+    place = done = 0
+    with open_stream(path, work) as stream:
+        if stream.peek() != "[":
+            raise ExportError(f"{path.name} is no JSON array of providers: check the path and the format.")
+        try:
+            for place, _ in enumerate(stream.elements(), start=1):
+                try:
+                    record, _ = stream.value()
+                except DamagedError as error:
+                    stream.pass_over()
+                    malformed.append(Malformed(place, str(error)))
+                else:
+                    yield place, record
+                done = place
+            is_whole = not stream.peek()
+        except (CutError, DamagedError):
+            is_whole = False
+    if not is_whole:
+        if not done:
+            raise ExportError(f"{path.name} holds no provider that can be read as JSON: export it again.")
+        malformed.append(Malformed(done + 1, "malformed_record"))
 
 
 def _rows(record: Record) -> list[tuple[str, ...]] | str:
