@@ -15,8 +15,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from sca_analysis import costs
 from sca_analysis.amounts import MONEY
+from sca_analysis.break_even import NO_RATE, break_even_percents
 from sca_analysis.claims import visit_lines, window
 from sca_analysis.course_cases import build_cases
 from sca_analysis.courses import COURSE, Collection, cost_courses, tell_oon_benefits
@@ -266,12 +266,11 @@ def _rate(exports: Exports, as_of: date, known: pd.DataFrame, collection: Collec
 
 def _main_procedures(exports: Exports, as_of: date, known: pd.DataFrame) -> pd.DataFrame:
     """Return the procedure most billed of each pair in the twelve months, and the median charge of a unit."""
-    members, npis = (known[c].unique().tolist() for c in COURSE)
-    lines = visit_lines(exports, *window(as_of)).filter(
-        nw.col("member_id").is_in(members), nw.col("provider_npi").is_in(npis), nw.col("units") > 0
-    )
     lines = to_pandas(
-        lines.filter(nw.col("is_out_of_network")).select(*COURSE, "procedure_code", "billed_amount", "units")
+        visit_lines(exports, *window(as_of))
+        .filter(nw.col("is_out_of_network"), nw.col("units") > 0)
+        .join(exports.lift_keys(known[COURSE]), on=COURSE, how="inner")
+        .select(*COURSE, "procedure_code", "billed_amount", "units")
     )
     lines["charge"] = [(b / u).quantize(_CENT) for b, u in zip(lines["billed_amount"], lines["units"], strict=True)]
     key = [*COURSE, "procedure_code"]
@@ -294,10 +293,10 @@ def _find_zones(
     if not built:
         return {}
     cases = [read_case({**case, "collection_rate": rates}, course) for course, case in built.items()]
-    found = costs.break_even_percents(as_arrays(cases))
+    found = break_even_percents(as_arrays(cases))
 
     def share(hundredths: int) -> Decimal | None:
-        return None if hundredths == costs.NO_RATE else Decimal(int(hundredths)) / 10_000
+        return None if hundredths == NO_RATE else Decimal(int(hundredths)) / 10_000
 
     pairs = zip(found.provider, found.plan, strict=True)
     return {course: (share(low), share(high)) for course, (low, high) in zip(built, pairs, strict=True)}

@@ -15,7 +15,7 @@ member's; 6. without OON benefits the plan pays nothing there; 7. a visit that t
 cover is OON, and each tier keeps its accumulators. A family's accumulators: see ``Family``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import TypeVar
@@ -37,8 +37,6 @@ WHOLE_PERCENT = 10_000  # [hundredths of a percent]; all of what is billed
 LARGEST_AMOUNT = 1_000_000_000_000
 #: Stands for "no maximum", "no family deductible" [cents] and for "no limit of sessions" [visits].
 NO_LIMIT = 2**60
-#: Stands for "no rate does" among the break-even rates [cents] and percentages.
-NO_RATE = -1
 
 ARRANGEMENTS = ("in_network", "out_of_network", "sca")
 
@@ -113,7 +111,7 @@ class Cases:
     visit: Flags  # by visit: is there one?
     plan_year: Integers  # by visit; see plan_years
     covered: Flags  # by visit: does the agreement cover it? see cover_visits
-    units: Integers  # by visit; only break_even_rates reads it [thousandths]
+    units: Integers  # by visit; only break_even reads it [thousandths]
     billed: Integers  # by visit [cents]
     in_network_allowed: Integers  # by visit [cents]
     out_of_network_allowed: Integers  # by visit [cents]
@@ -123,7 +121,7 @@ class Cases:
     has_out_of_network: Flags  # False: no OON benefits, and the OON tier is not read
     cost_share_collected: Integers  # what the provider collects of cost shares [ppm]
     balance_bill_collected: Integers  # what the provider collects of balance bills [ppm]
-    charge: Integers  # billed per unit, the highest break-even rate; only break_even_rates reads it [cents]
+    charge: Integers  # billed per unit, the highest break-even rate; only break_even reads it [cents]
 
     def __post_init__(self) -> None:
         """Refuse arrays that would broadcast or overflow without a word."""
@@ -157,18 +155,6 @@ class Split:
     balance_bill: Integers
     member_total: Integers  # total: cost share and balance bill
     provider_net: Integers  # total: plan paid and what is collected of the member
-
-
-@dataclass(frozen=True)
-class BreakEven:
-    """Break-even rates of a unit [cents], or shares of what is billed [hundredths of a percent].
-
-    Each of shape (n_cases,); ``NO_RATE`` where none does.
-    """
-
-    plan: Integers  # highest at which the SCA costs the plan no more than OON
-    member: Integers  # highest at which the SCA costs the member no more than OON
-    provider: Integers  # lowest at which the SCA brings the provider no less than OON
 
 
 def scale(value: Decimal, decimals: int, name: str) -> int:
@@ -266,9 +252,9 @@ def adjudicate(tier: Tier, allowed: Integers, plan_year: Integers) -> tuple[Inte
 
     """
     deductible, cost_share = _new_by_visit(allowed.shape), _new_by_visit(allowed.shape)
-    terms = _read_terms(tier)
+    terms = read_terms(tier)
     for rows in _blocks(len(allowed)):
-        part, share = _walk(terms.take(rows), _turn(allowed, rows), _resets(_turn(plan_year, rows)))
+        part, share = walk(terms.take(rows), _turn(allowed, rows), find_resets(_turn(plan_year, rows)))
         _put(deductible, rows, part)
         _put(cost_share, rows, share)
     return deductible, cost_share
@@ -278,18 +264,18 @@ def compare_arrangements(cases: Cases) -> dict[str, Split]:
     """Split every visit in-network, OON and under the SCA; keys as in ``ARRANGEMENTS``."""
     charges = _new_by_visit(cases.visit.shape)
     splits = {name: _new_split(charges) for name in ARRANGEMENTS}
-    for block in _take_blocks(cases):
+    for block in take_blocks(cases):
         billed = np.where(block.visit, block.turn(cases.billed), 0)
         _put(charges, block.rows, billed)
         allowed = np.where(block.visit, block.turn(cases.in_network_allowed), 0)
-        part, share = _walk(block.in_network, allowed, block.resets)
+        part, share = walk(block.in_network, allowed, block.resets)
         _fill(splits["in_network"], cases, block.rows, (allowed, part, share, None))
         _fill(splits["out_of_network"], cases, block.rows, block.adjudicate_uncovered(block.visit, billed))
         # Rule 7: the tiers accumulate apart and a visit without an allowed amount moves nothing, so
         # the covered visits in one tier and the others in the other add up to the whole.
         covered = block.visit & block.turn(cases.covered)
         allowed = np.where(covered, block.turn(cases.sca_allowed), 0)
-        part, share = _walk(block.in_network, allowed, block.resets)
+        part, share = walk(block.in_network, allowed, block.resets)
         outside = block.visit & ~covered
         bill = None
         if outside.any():
@@ -314,48 +300,8 @@ def select_visits(cases: Cases, split: Split, visits: Flags) -> Split:
     return selected
 
 
-def break_even_rates(cases: Cases, out_of_network: Split | None = None) -> BreakEven:
-    """Find the rates of a unit, from 0 to ``charge``, up to or from which the SCA matches OON.
-
-    Parameters
-    ----------
-    cases : Cases
-        ``sca_allowed`` is not read: it is what the search varies, one rate for all covered visits.
-    out_of_network : Split, optional
-        The split of these cases OON, where the caller has it already.
-
-    Notes
-    -----
-    Bisection on the exact split. It is exact because no total under the SCA falls when the rate
-    rises: in a plan year the deductible parts of all visits together are min(allowed, left), so the
-    rest of each visit never shrinks; of a larger rest neither the copay or rounded coinsurance nor
-    what remains of it for the plan is smaller, and the maximum caps the year's sum. A family's
-    accumulators only make what is left of either smaller.
-
-    """
-    whole = (cases.units == THOUSAND) | ~cases.visit  # a visit of one unit, by far the most, needs no product
-
-    def allow_in(block: "_Block", billed: Integers) -> Callable[[Integers], Integers]:
-        if block.turn(whole).all():
-            return lambda rate: np.minimum(billed, rate)
-        units = np.where(block.visit, block.turn(cases.units), 0)
-        return lambda rate: allow(billed, rate, units)
-
-    return _break_even(cases, out_of_network, cases.charge, allow_in)
-
-
-def break_even_percents(cases: Cases, out_of_network: Split | None = None) -> BreakEven:
-    """Find the shares of what is billed, 0 to 100%, up to or from which the SCA matches OON.
-
-    For agreements whose rate depends on the procedure, so that there is no one rate of a unit: each
-    covered visit is allowed the same percentage of its charge. See ``break_even_rates``.
-    """
-    ceiling = np.full(len(cases.visit), WHOLE_PERCENT, dtype=np.int64)
-    return _break_even(cases, out_of_network, ceiling, lambda _, billed: lambda percent: take_percent(billed, percent))
-
-
 @dataclass(frozen=True)
-class _Terms:
+class Terms:
     """A tier as the walk reads it, each of shape (n_cases,) [cents, ppm]."""
 
     deductible: Integers  # left when a plan year begins
@@ -365,13 +311,13 @@ class _Terms:
     copay: Integers  # zero where there is none
     coinsurance: Integers  # zero where a copay replaces it
 
-    def take(self, rows: slice) -> "_Terms":
+    def take(self, rows: "slice | Integers") -> "Terms":
         """Return the terms of some cases."""
-        return _Terms(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Terms(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """Some cases, with arrays by visit turned to (n_visits, n_cases): one visit of all lies together."""
 
     cases: Cases
@@ -379,8 +325,8 @@ class _Block:
     width: int  # visits of the longest course; the padding behind is skipped
     visit: Flags
     resets: list[Flags | None]
-    in_network: _Terms
-    out_of_network: _Terms
+    in_network: Terms
+    out_of_network: Terms
 
     def turn(self, array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
         """Return an array by visit of these cases, turned."""
@@ -391,7 +337,7 @@ class _Block:
         # Rule 6: without OON benefits nothing is allowed there, and so nothing is shared or paid.
         has_benefits = outside & self.cases.has_out_of_network[self.rows]
         allowed = np.where(has_benefits, self.turn(self.cases.out_of_network_allowed), 0)
-        part, share = _walk(self.out_of_network, allowed, self.resets)
+        part, share = walk(self.out_of_network, allowed, self.resets)
         return allowed, part, share, np.where(outside, billed - allowed, 0)  # rule 5
 
 
@@ -401,13 +347,13 @@ def _blocks(n_cases: int) -> Iterator[slice]:
         yield slice(start, start + _BLOCK)
 
 
-def _take_blocks(cases: Cases) -> Iterator[_Block]:
+def take_blocks(cases: Cases) -> Iterator[Block]:
     """Yield the cases block by block."""
-    inside, outside = _read_terms(cases.in_network), _read_terms(cases.out_of_network)
+    inside, outside = read_terms(cases.in_network), read_terms(cases.out_of_network)
     for rows in _blocks(len(cases.visit)):
         width = int(cases.visit[rows].any(axis=0).sum())
-        visit, resets = _turn(cases.visit, rows, width), _resets(_turn(cases.plan_year, rows, width))
-        yield _Block(cases, rows, width, visit, resets, inside.take(rows), outside.take(rows))
+        visit, resets = _turn(cases.visit, rows, width), find_resets(_turn(cases.plan_year, rows, width))
+        yield Block(cases, rows, width, visit, resets, inside.take(rows), outside.take(rows))
 
 
 def _turn(array: npt.NDArray[_Scalar], rows: slice, width: int | None = None) -> npt.NDArray[_Scalar]:
@@ -418,7 +364,7 @@ def _turn(array: npt.NDArray[_Scalar], rows: slice, width: int | None = None) ->
     return np.ascontiguousarray(array[rows, :width].T)
 
 
-def _read_terms(tier: Tier) -> _Terms:
+def read_terms(tier: Tier) -> Terms:
     """Return what is left of deductible and maximum, and what a visit costs after the deductible."""
     deductible, left = tier.deductible, tier.deductible - tier.deductible_used
     most, pocket_left = tier.out_of_pocket_max, tier.out_of_pocket_max - tier.out_of_pocket_used
@@ -433,7 +379,7 @@ def _read_terms(tier: Tier) -> _Terms:
     replaces = tier.has_copay
     if tier.copay_and_coinsurance is not None:
         replaces = replaces & ~tier.copay_and_coinsurance
-    return _Terms(
+    return Terms(
         deductible=np.where(tier.deductible_applies, deductible, 0),
         out_of_pocket=most,
         deductible_left=np.where(tier.deductible_applies, np.maximum(left, 0), 0),
@@ -443,7 +389,7 @@ def _read_terms(tier: Tier) -> _Terms:
     )
 
 
-def _walk(terms: _Terms, allowed: Integers, resets: list[Flags | None]) -> tuple[Integers, Integers]:
+def walk(terms: Terms, allowed: Integers, resets: list[Flags | None]) -> tuple[Integers, Integers]:
     """Return deductible part and cost share, (n_visits, n_cases), of turned allowed amounts [cents]."""
     deductible, cost_share = np.empty_like(allowed), np.empty_like(allowed)
     deductible_left, pocket_left = terms.deductible_left.copy(), terms.out_of_pocket_left.copy()
@@ -471,7 +417,7 @@ def _walk(terms: _Terms, allowed: Integers, resets: list[Flags | None]) -> tuple
     return deductible, cost_share
 
 
-def _resets(plan_year: Integers) -> list[Flags | None]:
+def find_resets(plan_year: Integers) -> list[Flags | None]:
     """Tell, visit by visit, in which cases a plan year begins that is not the first visit's; None = in none.
 
     Padding may look like a new year: with nothing allowed after it, that changes nothing.
@@ -522,10 +468,10 @@ def _fill(
     shares = share.sum(axis=0)
     bills = np.zeros_like(shares) if bill is None else bill.sum(axis=0)
     split.member_total[rows] = shares + bills
-    split.provider_net[rows] = _net(cases, rows, plan.sum(axis=0), shares, bills)
+    split.provider_net[rows] = net_of(cases, rows, plan.sum(axis=0), shares, bills)
 
 
-def _net(cases: Cases, rows: slice, plan: Integers, share: Integers, bill: Integers) -> Integers:
+def net_of(cases: Cases, rows: slice, plan: Integers, share: Integers, bill: Integers) -> Integers:
     """Return what reaches the provider of some cases, rounded once, in cents.
 
     Whole millions are taken out first: a total over many visits times ppm may not fit 64 bits.
@@ -535,70 +481,6 @@ def _net(cases: Cases, rows: slice, plan: Integers, share: Integers, bill: Integ
     rest = sum(amount % MILLION * collected for amount, collected in parts)
     net: Integers = plan + whole + _round_half_up(np.asarray(rest), MILLION)
     return net
-
-
-#: For a block and what its covered visits are billed: what a figure of each case makes their allowed amounts.
-_AllowIn = Callable[[_Block, Integers], Callable[[Integers], Integers]]
-
-
-def _break_even(cases: Cases, out_of_network: Split | None, ceiling: Integers, allow_in: _AllowIn) -> BreakEven:
-    """Find break-even figures from 0 to ``ceiling``."""
-    oon = compare_arrangements(cases)["out_of_network"] if out_of_network is None else out_of_network
-    oon_plan = oon.plan_paid.sum(axis=1)
-    found = BreakEven(*(np.empty_like(ceiling) for _ in fields(BreakEven)))
-    for block in _take_blocks(cases):
-        rows = block.rows
-        targets = oon_plan[rows], oon.member_total[rows], oon.provider_net[rows]
-        figures = _search_block(block, targets, ceiling[rows], allow_in)
-        found.plan[rows], found.member[rows], found.provider[rows] = figures
-    return found
-
-
-def _search_block(
-    block: _Block, out_of_network: tuple[Integers, Integers, Integers], ceiling: Integers, allow_in: _AllowIn
-) -> tuple[Integers, Integers, Integers]:
-    """Find the figures of plan, member and provider that match their totals OON, by three bisections."""
-    oon_plan, oon_member, oon_net = out_of_network
-    covered, billed = block.visit & block.turn(block.cases.covered), block.turn(block.cases.billed)
-    allow_at = allow_in(block, np.where(covered, billed, 0))
-    # Visits that are not covered do not depend on the figure: their totals are fixed.
-    uncovered = block.adjudicate_uncovered(block.visit & ~covered, billed)
-    fixed_allowed, _, fixed_share, fixed_bill = (part.sum(axis=0) for part in uncovered)
-
-    def split_at(figure: Integers) -> tuple[Integers, Integers]:
-        """Return what plan and member (cost share) pay in all at a figure of each case [cents]."""
-        allowed = allow_at(figure)
-        share = _walk(block.in_network, allowed, block.resets)[1].sum(axis=0) + fixed_share
-        return allowed.sum(axis=0) + fixed_allowed - share, share
-
-    def suits_plan(figure: Integers) -> Flags:
-        suits: Flags = split_at(figure)[0] <= oon_plan
-        return suits
-
-    def suits_member(figure: Integers) -> Flags:
-        suits: Flags = split_at(figure)[1] + fixed_bill <= oon_member
-        return suits
-
-    def fails_provider(figure: Integers) -> Flags:
-        fails: Flags = _net(block.cases, block.rows, *split_at(figure), fixed_bill) < oon_net
-        return fails
-
-    lowest = _highest(ceiling, fails_provider) + 1
-    provider = np.where(lowest > ceiling, NO_RATE, lowest)
-    return _highest(ceiling, suits_plan), _highest(ceiling, suits_member), provider
-
-
-def _highest(ceiling: Integers, holds: Callable[[Integers], Flags]) -> Integers:
-    """Return the highest rate in 0 ... ceiling at which ``holds``; -1 if it does not at 0.
-
-    ``holds`` must not come true again above a rate at which it is false.
-    """
-    low, high = np.full_like(ceiling, -1), ceiling + 1  # holds below, fails above
-    while (open_ := high - low > 1).any():
-        middle = (low + high) // 2
-        good = holds(np.maximum(middle, 0))
-        low, high = np.where(open_ & good, middle, low), np.where(open_ & ~good, middle, high)
-    return low
 
 
 def _round_half_up(numerator: Integers, denominator: int) -> Integers:

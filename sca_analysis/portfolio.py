@@ -6,9 +6,10 @@ or assumed. It prices the visits of twelve months again; it does not say how man
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sca_analysis.amounts import cents, money
 from sca_analysis.courses import COURSE, Collection, as_cases, gather_visits, list_lines
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
+from sca_analysis.runs import Runs, find_runs, share_of_runs
 
 #: What a rate may be a percentage of, in words.
 BASES = {
@@ -30,7 +32,7 @@ PARTIES = ("plan_paid", "member_total", "provider_net")
 #: A course is open if its last visit is not longer ago [days].
 OPEN_DAYS = 90
 _Z90 = 1.2816  # quantile of the normal distribution: P10 and P90 lie so many standard deviations off
-_CHUNK = 1_024  # courses priced together: all their visits stay in the processor's cache
+_CHUNK = 4_096  # courses priced together: their runs of visits stay in the processor's cache
 
 
 #: Columns of the distinct kinds of line, see ``_read_lines``.
@@ -39,16 +41,16 @@ _BILLED, _UNITS, _MEDICARE, _USUAL = range(4)
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Courses of about the same length; arrays by visit have shape (n_cases, n_visits), amounts are in cents."""
+    """Courses of about the same length; arrays by run of visits have shape (n_runs, n_cases), amounts are in cents."""
 
     course: costs.Integers  # number of the course of each case
-    tier: costs.Tier
-    plan_year: costs.Integers
+    terms: costs.Terms
+    runs: Runs
     covered: costs.Flags
-    inside: costs.Flags  # within the twelve months: visits before only move accumulators
+    chosen: costs.Flags  # covered, and within the twelve months: visits before only move accumulators
     in_network: costs.Integers
-    cell: costs.Integers  # of each line: its visit, counted row by row
-    kind: costs.Integers  # of each line
+    cell: costs.Integers  # of each line of the first visit of a run: its run, counted row by row
+    kind: costs.Integers  # of each such line
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,23 @@ class Portfolio:
     today: costs.Integers
     assumed: costs.Integers
     fixed: costs.Integers
+
+    @cached_property
+    def codes(self) -> costs.Integers:
+        """Number of the specialty of each course."""
+        found: costs.Integers = pd.factorize(self.courses["specialty"], sort=True)[0].astype(np.int64)
+        return found
+
+    @cached_property
+    def specialties(self) -> np.ndarray[Any, Any]:
+        """Names of the specialties by their numbers."""
+        names: np.ndarray[Any, Any] = pd.factorize(self.courses["specialty"], sort=True)[1].to_numpy(dtype=object)
+        return names
+
+    @cached_property
+    def order(self) -> costs.Integers:
+        """The courses sorted by specialty."""
+        return np.argsort(self.codes, kind="stable")
 
 
 def load_portfolio(
@@ -122,8 +141,10 @@ def load_portfolio(
     of_case = np.zeros(len(cases.visit), dtype=np.int64)
     of_case[row] = course
     today, assumed, fixed = _price_today(cases, inside, of_case, len(courses), collection)
+    marks = np.zeros(cases.visit.shape, dtype=np.int64)
+    marks[row, place] = _mark_visits(line_visit, line_kind, len(visits), len(kinds))
     lines = row[line_visit], place[line_visit], line_kind
-    chunks = _cut(cases, inside, of_case, lines)
+    chunks = _cut(cases, inside, marks, of_case, lines)
     return Portfolio(courses, collection, kinds, chunks, today, assumed, fixed)
 
 
@@ -247,43 +268,59 @@ def _total(parts: costs.Integers, collection: Collection) -> costs.Integers:
     return np.column_stack([plan, share + bill, plan + (collected + costs.MILLION // 2) // costs.MILLION])
 
 
+def _mark_visits(line_visit: costs.Integers, line_kind: costs.Integers, n_visits: int, n_kinds: int) -> costs.Integers:
+    """Return a number for each visit, the same for visits of the same kinds of line.
+
+    It is the sum of a 64-bit number drawn for each kind: two different visits share it once in 2^64.
+    """
+    drawn = np.random.Generator(np.random.PCG64(1)).integers(0, 2**64, n_kinds, dtype=np.uint64)
+    marks = np.zeros(n_visits, dtype=np.uint64)
+    np.add.at(marks, line_visit, drawn[line_kind])
+    return marks.view(np.int64)
+
+
 def _cut(
     cases: costs.Cases,
     inside: costs.Flags,
+    marks: costs.Integers,
     of_case: costs.Integers,
     lines: tuple[costs.Integers, costs.Integers, costs.Integers],
 ) -> list[_Chunk]:
-    """Return the cases in chunks, the longest first, each as wide as its longest."""
+    """Return the cases in chunks, the longest first, their visits as runs of alike ones."""
     row, place, kind = lines
     length = cases.visit.sum(axis=1)
     order = np.argsort(-length, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
+    terms = costs.read_terms(cases.in_network)
     chunks = []
     for start in range(0, len(order), _CHUNK):
         rows = order[start : start + _CHUNK]
         width = int(length[rows[0]])
-        mine = (rank[row] >= start) & (rank[row] < start + _CHUNK)
+        visit, covered, within = (a[rows, :width].T.copy() for a in (cases.visit, cases.covered, inside))
+        year, mark, in_network = (a[rows, :width].T.copy() for a in (cases.plan_year, marks, cases.in_network_allowed))
+        runs = find_runs(visit, year, (covered, within, mark, in_network))
+        run_at = np.full(visit.shape, -1, dtype=np.int64)  # of the first visits alone
+        run, case = np.nonzero(runs.count)
+        run_at[runs.first[run, case], case] = run
+        mine = np.nonzero((rank[row] >= start) & (rank[row] < start + _CHUNK))[0]
+        case = rank[row[mine]] - start
+        at = run_at[place[mine], case]
+        has_visits, is_first = runs.count > 0, at >= 0
+        covered = np.take_along_axis(covered, runs.first, axis=0) & has_visits
         chunks.append(
             _Chunk(
                 course=of_case[rows],
-                tier=_take(cases.in_network, rows),
-                plan_year=cases.plan_year[rows, :width],
-                covered=(cases.covered & cases.visit)[rows, :width],
-                inside=inside[rows, :width],
-                in_network=cases.in_network_allowed[rows, :width],
-                cell=(rank[row[mine]] - start) * width + place[mine],
-                kind=kind[mine],
+                terms=terms.take(rows),
+                runs=runs,
+                covered=covered,
+                chosen=covered & np.take_along_axis(within, runs.first, axis=0),
+                in_network=runs.take(in_network),
+                cell=at[is_first] * len(rows) + case[is_first],
+                kind=kind[mine[is_first]],
             )
         )
     return chunks
-
-
-def _take(tier: costs.Tier, rows: costs.Integers) -> costs.Tier:
-    """Return the benefits of some cases; families are not in exports."""
-    taken: Any = {f.name: getattr(tier, f.name) for f in fields(costs.Tier)}
-    some: Any = {name: None if array is None else array[rows] for name, array in taken.items()}
-    return costs.Tier(**some)
 
 
 def _price_at(portfolio: Portfolio, basis: str, hundredths: int) -> costs.Integers:
@@ -301,11 +338,10 @@ def _price_at(portfolio: Portfolio, basis: str, hundredths: int) -> costs.Intege
             way = np.maximum(allowed - chunk.in_network, 0) * hundredths
             allowed = np.minimum(chunk.in_network, allowed) + (way + costs.WHOLE_PERCENT // 2) // costs.WHOLE_PERCENT
         allowed = np.where(chunk.covered, allowed, 0)
-        _, share = costs.adjudicate(chunk.tier, allowed, chunk.plan_year)
-        chosen = chunk.covered & chunk.inside
-        paid = np.where(chosen, allowed - share, 0).sum(axis=1)
+        share = share_of_runs(chunk.terms, allowed, chunk.runs)
+        paid = np.where(chunk.chosen, allowed * chunk.runs.count - share, 0).sum(axis=0)
         np.add.at(parts[:, 0], chunk.course, paid)
-        np.add.at(parts[:, 1], chunk.course, np.where(chosen, share, 0).sum(axis=1))
+        np.add.at(parts[:, 1], chunk.course, np.where(chunk.chosen, share, 0).sum(axis=0))
     return _total(parts, portfolio.collection)
 
 
@@ -320,23 +356,27 @@ def _allow(kinds: costs.Integers, column: int, hundredths: int) -> costs.Integer
 
 def _add_up(portfolio: Portfolio, what_if: costs.Integers, chosen: costs.Flags) -> pd.DataFrame:
     """Return the totals of the chosen courses by specialty and of all."""
-    courses = portfolio.courses
-    codes, names = pd.factorize(courses["specialty"], sort=True)
-    n = len(names)
-    count, visits = (np.zeros(n + 1, dtype=np.int64) for _ in range(2))
-    amounts = np.hstack([portfolio.today, portfolio.assumed, what_if])[chosen]
-    change = (what_if - portfolio.today)[chosen]
-    sums, squares = np.zeros((n + 1, 9), dtype=np.int64), np.zeros((n + 1, 3))
-    for where in (codes[chosen], np.full(int(chosen.sum()), n)):
-        np.add.at(count, where, 1)
-        np.add.at(visits, where, courses["visits"].to_numpy(dtype=np.int64)[chosen])
-        np.add.at(sums, where, amounts)
-        np.add.at(squares, where, change.astype(np.float64) ** 2)
-    table = pd.DataFrame({"specialty": [*names, "all"], "courses": count, "visits": visits})
+    courses, names = portfolio.courses, portfolio.specialties
+    # sorted by specialty, sums are of slices: exact, and a tenth of the work of adding course by course
+    order = portfolio.order[chosen[portfolio.order]]
+    code = portfolio.codes[order]
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    visits = courses["visits"].to_numpy(dtype=np.int64)[order]
+    change = (what_if[order] - portfolio.today[order]).astype(np.float64)
+    table = pd.DataFrame({"specialty": [*names[code[starts]], "all"]})
+    table["courses"] = _sums(np.ones_like(visits), starts)
+    table["visits"] = _sums(visits, starts)
     for number, party in enumerate(PARTIES):
-        for place, name in enumerate(("out_of_network", "assumed", "what_if")):
-            table[f"{party}_{name}"] = sums[:, 3 * place + number]
-        middle = sums[:, 6 + number] - sums[:, number]
-        half = np.rint(_Z90 * np.sqrt(squares[:, number])).astype(np.int64)
+        amounts = [_sums(a[order, number], starts) for a in (portfolio.today, portfolio.assumed, what_if)]
+        for name, total in zip(("out_of_network", "assumed", "what_if"), amounts, strict=True):
+            table[f"{party}_{name}"] = total
+        middle = amounts[2] - amounts[0]
+        half = np.rint(_Z90 * np.sqrt(_sums(change[:, number] ** 2, starts))).astype(np.int64)
         table[f"{party}_low"], table[f"{party}_high"] = middle - half, middle + half
     return table[table["courses"] > 0].reset_index(drop=True)
+
+
+def _sums(values: np.ndarray[Any, Any], starts: costs.Integers) -> np.ndarray[Any, Any]:
+    """Return the sums of slices that begin at ``starts``, and the sum of all behind them."""
+    parts = np.add.reduceat(values, starts) if len(starts) else values[:0]
+    return np.append(parts, parts.sum())

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from sca_analysis import costs
+from sca_analysis.break_even import NO_RATE, BreakEven, break_even_percents, break_even_rates
 from sca_analysis.casefile import Accumulator, Case, TierBenefits, Visit, load_case, read_case
-from sca_analysis.costs import ARRANGEMENTS, NO_LIMIT, NO_RATE
+from sca_analysis.costs import ARRANGEMENTS, NO_LIMIT
 
 __all__ = ["Case", "as_arrays", "as_table", "format_cents", "load_case", "quote", "read_case"]
 
@@ -88,10 +89,10 @@ def quote(case: Case) -> dict[str, Any]:
         arrangements[name] = {"visits": visits, "totals": totals}
     result: dict[str, Any] = {"arrangements": arrangements}
     if case.is_rated_by_procedure:
-        percents = costs.break_even_percents(cases, splits["out_of_network"])
+        percents = break_even_percents(cases, splits["out_of_network"])
         result |= {"break_even_rate": None, "break_even_percent_of_billed": _describe_break_even(percents)}
     else:
-        rates = costs.break_even_rates(cases, splits["out_of_network"])
+        rates = break_even_rates(cases, splits["out_of_network"])
         result["break_even_rate"] = _describe_break_even(rates)
     if any(terms.decision_date for terms in case.terms):
         result["retroactive"] = _readjudicate(case, cases, splits)
@@ -116,7 +117,7 @@ def _describe_visit(visit: Visit) -> dict[str, Any]:
     return row
 
 
-def _describe_break_even(found: costs.BreakEven) -> dict[str, str | None]:
+def _describe_break_even(found: BreakEven) -> dict[str, str | None]:
     """Return the three figures, cents or hundredths of a percent, as text with two decimals."""
     sides = (("plan", found.plan), ("member", found.member), ("provider", found.provider))
     return {side: None if figure[0] == NO_RATE else format_cents(int(figure[0])) for side, figure in sides}

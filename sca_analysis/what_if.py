@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from sca_analysis import costs
+from sca_analysis.break_even import NO_RATE, break_even_percents, break_even_rates
 from sca_analysis.casefile import Accumulator, Case, TierBenefits, read_case
-from sca_analysis.costs import NO_LIMIT, NO_RATE
+from sca_analysis.costs import NO_LIMIT
 from sca_analysis.errors import CaseError
 from sca_analysis.medicare import percent_of_medicare
 from sca_analysis.quotes import as_arrays
@@ -357,7 +358,7 @@ def _without_rate(content: Mapping[str, Any]) -> str:
 def _find_break_even(text: str, is_percent: bool) -> Mapping[str, Decimal | None]:
     """Return the break-even figures of a case, as ``quotes.quote`` has them."""
     cases = as_arrays([read_case(json.loads(text))])
-    found = costs.break_even_percents(cases) if is_percent else costs.break_even_rates(cases)
+    found = break_even_percents(cases) if is_percent else break_even_rates(cases)
     sides = (("plan", found.plan), ("member", found.member), ("provider", found.provider))
     return {side: None if f[0] == NO_RATE else Decimal(int(f[0])).scaleb(-2) for side, f in sides}
 

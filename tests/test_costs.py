@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sca_analysis import costs
+from sca_analysis.break_even import NO_RATE, break_even_percents, break_even_rates
 from sca_analysis.errors import CaseError
 
 CENT = Decimal("0.01")
@@ -142,9 +143,9 @@ def brute_force_percents(course):
 def break_even(course, sca):
     """The figures from totals at each figure from zero on."""
     oon = oracle(course, "out_of_network")[1]
-    plan = max((c for c, totals in enumerate(sca) if totals[0] <= oon[0]), default=costs.NO_RATE)
-    member = max((c for c, totals in enumerate(sca) if totals[1] <= oon[1]), default=costs.NO_RATE)
-    provider = min((c for c, totals in enumerate(sca) if totals[2] >= oon[2]), default=costs.NO_RATE)
+    plan = max((c for c, totals in enumerate(sca) if totals[0] <= oon[0]), default=NO_RATE)
+    member = max((c for c, totals in enumerate(sca) if totals[1] <= oon[1]), default=NO_RATE)
+    provider = min((c for c, totals in enumerate(sca) if totals[2] >= oon[2]), default=NO_RATE)
     return plan, member, provider
 
 
@@ -333,7 +334,7 @@ def test_compare_arrangements_equals_oracle(many, block):
 @given(st.lists(courses(most=250, visits=4), min_size=1, max_size=2), BLOCKS)
 def test_break_even_rates_equal_brute_force_over_all_cents(many, block):
     with mock.patch.object(costs, "_BLOCK", block):
-        found = costs.break_even_rates(arrays(many))
+        found = break_even_rates(arrays(many))
     for number, course in enumerate(many):
         assert tuple(int(getattr(found, side)[number]) for side in SIDES) == brute_force(course)
 
@@ -341,7 +342,7 @@ def test_break_even_rates_equal_brute_force_over_all_cents(many, block):
 @settings(max_examples=15, deadline=None)
 @given(st.lists(courses(most=250, visits=3), min_size=1, max_size=2))
 def test_break_even_percents_equal_brute_force_over_all_hundredths(many):
-    found = costs.break_even_percents(arrays(many))
+    found = break_even_percents(arrays(many))
     for number, course in enumerate(many):
         assert tuple(int(getattr(found, side)[number]) for side in SIDES) == brute_force_percents(course)
 
@@ -436,7 +437,7 @@ def test_no_cases_have_no_costs():
     nothing = {n: a[:0] for n, a in vars(cases).items() if not isinstance(a, costs.Tier)}
     cases = costs.Cases(**nothing, in_network=tier, out_of_network=tier)
     assert costs.compare_arrangements(cases)["sca"].allowed.shape == (0, 3)
-    assert costs.break_even_rates(cases).plan.tolist() == []
+    assert break_even_rates(cases).plan.tolist() == []
 
 
 def one_course(**changes):
@@ -471,7 +472,7 @@ def one_course(**changes):
 
 def test_provider_break_even_is_none_where_no_rate_brings_enough():
     cases = one_course(out_of_network=None, collected=(Decimal("0.5"), Decimal(1)))
-    assert costs.break_even_rates(cases).provider.tolist() == [costs.NO_RATE]
+    assert break_even_rates(cases).provider.tolist() == [NO_RATE]
 
 
 def test_totals_do_not_overflow_at_the_largest_amounts():

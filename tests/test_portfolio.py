@@ -1,5 +1,6 @@
 """All open cases at one basis: the same as quoting case by case, and nothing left out without a word."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_the_way_to_the_usual_charge_is_that_of_courses(sample: Exports, everyth
     free = courses[courses["sca_rate_basis"] == "usual_charge"]
     agreed = everything.courses["sca_rate_basis"] == "agreed_rate"
     only = everything.courses.assign(left_out=everything.courses["left_out"].where(~agreed, "agreed"))
-    portfolio = Portfolio(**{**vars(everything), "courses": only})
+    portfolio = replace(everything, courses=only)
     effect = pay_at(portfolio, "way_to_usual_charge", Decimal(share) * 100)
     for party in PARTIES:
         assert total(effect, f"{party}_what_if") == sum(free[f"{party}_sca"])

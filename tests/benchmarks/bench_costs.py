@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from sca_analysis import costs
+from sca_analysis import break_even, costs
 
 CASES, VISITS, LOOPED, REPEATS = 100_000, 52, 2_000, 5
 RNG = np.random.Generator(np.random.PCG64(1))
@@ -100,7 +100,7 @@ if __name__ == "__main__":
     for name, run in (
         ("one tier (adjudicate)", lambda: costs.adjudicate(cases.in_network, allowed, cases.plan_year)),
         ("three arrangements (compare_arrangements)", lambda: costs.compare_arrangements(cases)),
-        ("break-even rates", lambda: costs.break_even_rates(cases)),
+        ("break-even rates", lambda: break_even.break_even_rates(cases)),
     ):
         seconds = timed(run)
         print(f"{name:<45} {seconds:7.3f} s   plain loop of one tier / this: {loop / seconds:6.1f}")
