@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 
 from sca_analysis.claims import window
 from sca_analysis.exports import Exports, to_pandas
-from sca_analysis.network import Network, locate
+from sca_analysis.network import LATEST, Network, locate
 from sca_analysis.reach import find_pairs, group_homes, list_rows
 from sca_analysis.standards import load_taxonomy, specialty_of
 from sca_analysis.tables import LISTING_FINDINGS, LISTINGS
@@ -176,9 +176,7 @@ def _use(exports: Exports, network: Network, rows: pd.DataFrame) -> pd.DataFrame
     span that began last.
     """
     first, last = window(network.as_of)
-    homes = exports.table("members").unique(
-        ["member_id"], keep="last", order_by=["effective_date", "network_id", "zip"]
-    )
+    homes = exports.table("members").unique(["member_id"], keep="last", order_by=LATEST)
     used = (
         exports.table("claims")
         .filter(nw.col("service_date").is_between(first, last))
@@ -220,35 +218,33 @@ def _expect(network: Network, use: pd.DataFrame) -> pd.DataFrame:
     for (specialty, home), patients in demand.items():
         if specialty in wanted:
             wanted[specialty][home] = patients
-    npis = network.rows["npi"].to_numpy(dtype=object)
-    parts = []
+    size = {s: int(listing.npi.max(initial=-1)) + 1 for s, listing in listings.items()}
+    expected = {s: np.zeros(n) for s, n in size.items()}
+    members = {s: np.zeros(n, dtype=np.int64) for s, n in size.items()}
     for county in group_homes(network):
         at = county.numbers
         for line in county.lines:
-            listing = listings[line["specialty"]]
+            specialty = line["specialty"]
+            listing = listings[specialty]
             pairs = find_pairs(county, listing, line, network.drive_times)
             if not len(pairs.home):
                 continue
             # one pair a home and provider, however many of its places are in range
-            both = np.unique(np.stack([pairs.home, listing.npi[pairs.row]]), axis=1)
-            home, provider = both
-            share = wanted[listing.specialty][at][home] / np.bincount(home, minlength=len(at))[home]
-            first_row = listing.rows[np.unique(listing.npi, return_index=True)[1]]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "npi": npis[first_row[provider]],
-                        "specialty": listing.specialty,
-                        "expected_patients": share,
-                        "members_in_range": county.weights[home],
-                    }
-                )
-                .groupby(["npi", "specialty"], as_index=False)
-                .sum()
-            )
-    nobody = {"npi": "str", "specialty": "str", "expected_patients": "float64", "members_in_range": "int64"}
-    expected = pd.concat(parts) if parts else pd.DataFrame(columns=list(nobody)).astype(nobody)
-    return expected.groupby(["npi", "specialty"], as_index=False)[["expected_patients", "members_in_range"]].sum()
+            home, provider = np.unique(np.stack([pairs.home, listing.npi[pairs.row]]), axis=1)
+            share = wanted[specialty][at][home] / np.bincount(home, minlength=len(at))[home]
+            expected[specialty] += np.bincount(provider, share, size[specialty])
+            np.add.at(members[specialty], provider, county.weights[home])
+    npis = network.rows["npi"].to_numpy(dtype=object)
+    found = []
+    for specialty, listing in sorted(listings.items()):
+        first_row = listing.rows[np.unique(listing.npi, return_index=True)[1]]
+        reached = members[specialty] > 0
+        columns = {"npi": npis[first_row[reached]], "specialty": specialty}
+        figures = {"expected_patients": expected[specialty][reached], "members_in_range": members[specialty][reached]}
+        found.append(pd.DataFrame(columns | figures))
+    kinds = {"npi": "str", "specialty": "str", "expected_patients": "float64", "members_in_range": "int64"}
+    table = pd.concat(found) if found else pd.DataFrame(columns=list(kinds))
+    return table.astype(kinds).sort_values(["npi", "specialty"], ignore_index=True)
 
 
 def _chance_of_none(table: pd.DataFrame) -> pd.Series:
