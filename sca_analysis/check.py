@@ -353,21 +353,22 @@ def _select(
             texts.append(f"CASE WHEN NOT _plain THEN {text} END AS {name('t_' + c.name)}")
             values.append(f"CASE WHEN _plain THEN {plain.final(c)} ELSE {value} END AS {name(c.name)}")
     problems = " ".join(f"WHEN {r.broken} THEN {quote(r.reason)}" for r in strict)
-    classes = " ".join(f"WHEN {quote(r.reason)} THEN {class_of('t_' + r.column)}" for r in strict)
+    causes = " ".join(f"WHEN {quote(r.reason)} THEN {name('t_' + r.column)}" for r in strict)
     bits = " + ".join(f"(CASE WHEN {r.broken} THEN {1 << i} ELSE 0 END)" for i, r in enumerate(notes)) or "0"
     staged_values = ", ".join(staged(c, c.name in raw.columns) for c in table.columns)
     unselected = f"WHEN NOT _selected THEN {quote('not_selected:' + raw.selector)}"
     return (
-        f"SELECT {staged_values}, _found, CASE {f'_found {classes}' if classes else 'WHEN false THEN NULL'} END, "
+        f"SELECT {staged_values}, _found, CASE WHEN _found IS NOT NULL AND _selected THEN {class_of('_cause')} END, "
         f"CASE WHEN _plain THEN 0 ELSE {bits} END, "
         "0, true, false, _place, _records, _reference, _number, _original, _file "
+        f"FROM (SELECT *, CASE _found {causes or 'WHEN NULL THEN NULL'} END AS _cause "
         f"FROM (SELECT *, CASE WHEN _plain THEN NULL {unselected} {problems} END AS _found "
         f"FROM (SELECT * REPLACE ({', '.join(values)}) FROM (SELECT *, {', '.join(texts)} "
         f"FROM (SELECT *, _selected AND {is_plain} AS _plain "
         f"FROM (SELECT *, {glances} FROM (SELECT {cells}, {raw.selected} AS _selected, "
         f"{raw.place or 'NULL'} AS _place, {raw.stands_for or '1'} AS _records, "
         f"{raw.reference or 'NULL'} AS _reference, {raw.number or 'NULL'} AS _number, "
-        f"{raw.original or 'NULL'} AS _original, {raw.file or '0'} + {first} AS _file FROM {raw.relation}))))))"
+        f"{raw.original or 'NULL'} AS _original, {raw.file or '0'} + {first} AS _file FROM {raw.relation})))))))"
     )
 
 

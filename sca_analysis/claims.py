@@ -5,6 +5,8 @@ frame, so that it grows with the engine; monthly out-of-network spend as pandas.
 """
 
 from datetime import date
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import narwhals as nw
@@ -14,6 +16,7 @@ from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.standards import specialty_of
 
 LINE = ["claim_id", "line_number"]
+_MILLIONTH = Decimal("0.000001")
 
 
 def window(as_of: date, months: int = 12) -> tuple[date, date]:
@@ -40,6 +43,22 @@ def same_network(mine: str, theirs: str) -> nw.Expr:
     return nw.col(mine).is_null() | nw.col(theirs).is_null() | (nw.col(mine) == nw.col(theirs))
 
 
+def count_if(condition: nw.Expr) -> nw.Expr:
+    """Return in how many rows a condition holds."""
+    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
+
+
+def at_rate(rate: str) -> nw.Expr:
+    """Return what a rate a unit comes to for the units of a line, exactly: engines differ in a product's decimals."""
+    return nw.col(rate).cast(nw.Decimal(21, 5)) * nw.col("units")
+
+
+def half_up(amount: nw.Expr) -> nw.Expr:
+    """Return an amount of `at_rate` in whole cents, half away from zero, where some engines round half to even."""
+    over = nw.when(amount < 0).then(nw.lit(-_MILLIONTH)).otherwise(nw.lit(_MILLIONTH))  # then nothing is a half
+    return (amount + over).round(2)
+
+
 def service_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
     """Return the current claim lines of a period with network and network status decided.
 
@@ -60,7 +79,14 @@ def service_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any
         the provider or else as other claims do (of several codes the first in order).
 
     """
-    lines = exports.table("claims").filter(nw.col("service_date").is_between(first, last))
+    claims, during = exports.table("claims"), nw.col("service_date").is_between(first, last)
+    if exports.store.keeps_rows:  # then once for all periods
+        return exports.store.keep("service_lines", partial(_decide_networks, exports, claims)).filter(during)
+    return _decide_networks(exports, claims.filter(during))
+
+
+def _decide_networks(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return claim lines as `service_lines` does."""
     spans = exports.table("members").select(
         "member_id", "effective_date", "termination_date", member_network="network_id"
     )

@@ -17,6 +17,7 @@ import pandas as pd
 from click.core import ParameterSource
 from tqdm import tqdm
 
+from sca_analysis.engines import DEFAULT, ENGINES
 from sca_analysis.errors import ParameterError, SCAError
 from sca_analysis.exports import Exports
 from sca_analysis.standards import Kind
@@ -36,6 +37,13 @@ data_option = click.option(
 )
 as_of_option = click.option(
     "--as-of", metavar="DATE", help="YYYY-MM-DD; the last day of the newest claim month if not given."
+)
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(list(ENGINES)),
+    default=DEFAULT,
+    show_default=True,
+    help="What works on the tables; the figures are the same.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON alone on stdout.")
 
@@ -98,6 +106,7 @@ def main() -> None:
 @click.option("--jobs", type=int, help="Runs at a time; one for each core if not given.")
 @click.option("--pdf/--no-pdf", default=False, show_default=True, help="Print report.pdf too, with Chromium.")
 @click.option("--log", type=click.Path(path_type=Path), help="File to which the log is added, instead of stderr.")
+@engine_option
 @click.pass_context
 def report(
     ctx: click.Context,
@@ -109,6 +118,7 @@ def report(
     jobs: int | None,
     pdf: bool,
     log: Path | None,
+    engine: str,
 ) -> None:
     """Make the report of MONTH (YYYY-MM, or a range YYYY-MM..YYYY-MM) as one offline HTML page with its tables.
 
@@ -120,9 +130,9 @@ def report(
         given = [n for n in ("data", "out") if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
         if given:
             raise ParameterError(f"{plans} says data and out of each plan: leave --{given[0]} out.")
-        runs = read_plans(plans, month)
+        runs = read_plans(plans, month, engine)
     elif month:
-        runs = [Run("", one, data, out) for one in parse_months(month)]
+        runs = [Run("", one, data, out, engine) for one in parse_months(month)]
     else:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     is_single = not plans and ".." not in (month or "")
@@ -216,6 +226,7 @@ def map_folder(folder: Path, plan: str, write: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder that gets all tables of adequacy, for internal use."
 )
+@engine_option
 @json_option
 def gaps(
     data: Path,
@@ -227,6 +238,7 @@ def gaps(
     joining: str | None,
     members: str | None,
     out: Path | None,
+    engine: str,
     as_json: bool,
 ) -> None:
     """Print the gap table: every county and specialty of the standard in force."""
@@ -234,7 +246,7 @@ def gaps(
     from sca_analysis.network import choose_criteria
 
     kind: Kind = "facility" if facilities else "provider"
-    exports = Exports.open(data)
+    exports = Exports.open(data, engine)
     day = _parse_date(as_of) if as_of else exports.last_day
     criteria = choose_criteria(exports, standards, kind)
     found = measure_adequacy(exports, day, criteria, drive_times=drive_times, kind=kind)
@@ -283,14 +295,21 @@ def _split(npis: str | None) -> list[str]:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder that gets the tables, member ids in them: for internal use."
 )
+@engine_option
 @json_option
 def cases(
-    data: Path, as_of: str | None, standards: str | None, collected: str, out: Path | None, as_json: bool
+    data: Path,
+    as_of: str | None,
+    standards: str | None,
+    collected: str,
+    out: Path | None,
+    engine: str,
+    as_json: bool,
 ) -> None:
     """List the candidates for an SCA with their grounds, evidence, costs and range of rates, by rank."""
     from sca_analysis.cases import RANKING
 
-    exports = Exports.open(data)
+    exports = Exports.open(data, engine)
     found = _find_cases(exports, as_of, standards, _parse_share(collected))
     for note in found.notes:
         click.echo(note, err=True)

@@ -7,6 +7,7 @@ one row a course (a member with an OON provider), in-network, OON and SCA side b
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import narwhals as nw
@@ -16,7 +17,7 @@ import pandas as pd
 
 from sca_analysis import costs
 from sca_analysis.amounts import MONEY, cents, money
-from sca_analysis.claims import in_span, visit_lines, window
+from sca_analysis.claims import at_rate, half_up, in_span, visit_lines, window
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
 from sca_analysis.medicare import percent_of_medicare
@@ -321,24 +322,31 @@ def _rate_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any]:
 
 def _find_visits(exports: Exports, approved: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     """Return the OON visits of a period with billed and allowed amounts of each arrangement."""
-    lines = _join_agreements(exports, _rate_lines(exports, first, last), approved["case_id"].tolist())
+    cases = approved["case_id"].tolist()  # the same ones whenever the days are the same
+    rows = exports.store.keep(f"oon_visits {first} {last}", partial(_sum_visits, exports, cases, first, last))
+    return to_pandas(rows.sort(*COURSE, "service_date"))
+
+
+def _sum_visits(exports: Exports, cases: list[str], first: date, last: date) -> nw.LazyFrame[Any]:
+    """Return one row an OON visit of a period."""
+    lines = _join_agreements(exports, _rate_lines(exports, first, last), cases)
     billed, units = nw.col("billed_amount"), nw.col("units")
     rated = {
-        "in_network_allowed": nw.col("in_network_rate") * units,
-        "out_of_network_allowed": nw.coalesce("claimed", nw.col("out_of_network_allowed") * units),
-        "sca_allowed": nw.coalesce(nw.col("agreed_rate") * units, nw.col("usual_charge") * units, billed),
+        "in_network_allowed": at_rate("in_network_rate"),
+        "out_of_network_allowed": nw.coalesce("claimed", at_rate("out_of_network_allowed")),
+        "sca_allowed": nw.coalesce(at_rate("agreed_rate"), at_rate("usual_charge"), billed),
     }
     lines = lines.with_columns(
         # lesser of billed and rate x units, rounded half up; a blank rate stays blank
         **{
-            n: nw.when(rate < billed).then(rate.round(2)).when(rate >= billed).then(billed).cast(nw.Decimal(18, 2))
+            n: nw.when(rate < billed).then(half_up(rate)).when(rate >= billed).then(billed).cast(nw.Decimal(18, 2))
             for n, rate in rated.items()
         },
         is_unusable=(units <= 0)
         | (billed < 0)
         | nw.any_horizontal(*(r < 0 for r in rated.values()), ignore_nulls=True),
     )
-    visits = lines.group_by(*COURSE, "service_date").agg(
+    return lines.group_by(*COURSE, "service_date").agg(
         billed=billed.sum(),
         **{n: nw.col(n).sum() for n in _ALLOWED},
         **{f"unrated_{n}": nw.when(nw.col(n).is_null()).then(nw.col("procedure_code")).min() for n in _ALLOWED},
@@ -347,7 +355,6 @@ def _find_visits(exports: Exports, approved: pd.DataFrame, first: date, last: da
         network_id=nw.col("network_id").max(),
         case_id=nw.col("case_id").max(),
     )
-    return to_pandas(visits.sort(*COURSE, "service_date"))
 
 
 def _join_agreements(exports: Exports, lines: nw.LazyFrame[Any], cases: list[str]) -> nw.LazyFrame[Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sca_analysis import places
 from sca_analysis.amounts import MONEY
-from sca_analysis.claims import visit_lines, window
+from sca_analysis.claims import count_if, visit_lines, window
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.network import locate
 from sca_analysis.standards import load_counties, load_taxonomy
@@ -168,11 +168,6 @@ def describe_demand(ranked: pd.DataFrame, demand: pd.DataFrame, as_of: date, lea
         + (f"; {lost:,} visit{'s' if lost > 1 else ''} of patients without a known county in no cell" if lost else "")
         + f". Ranked by {RANKING}, first: {named}."
     )
-
-
-def count_if(condition: nw.Expr) -> nw.Expr:
-    """Return in how many rows a condition holds."""
-    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
 
 
 def _specialty() -> nw.Expr:

@@ -105,6 +105,11 @@ class Exports:
         """Return rows that were worked out here as a frame of the same engine, to join with its tables."""
         return self.store.lift(rows)
 
+    def lift_keys(self, keys: pd.DataFrame) -> nw.LazyFrame[Any]:
+        """Return columns of text as a frame of the same engine, each row once, to join with those that have them."""
+        schema = pa.schema([(column, pa.string()) for column in keys])
+        return self.lift(pa.Table.from_pandas(keys.drop_duplicates(), schema, preserve_index=False))
+
     def repeats(self, name: str) -> pd.DataFrame:
         """Return the rows of a table that were set aside because they repeat the key of another."""
         return self.frame(name) if name in self.missing else to_pandas(self.store.repeats(name))
@@ -152,7 +157,8 @@ def to_pandas(frame: nw.LazyFrame[Any]) -> pd.DataFrame:
     """Collect a frame as pandas. Decimals keep their Arrow type, so that cents stay exact."""
     arrow: pa.Table = frame.collect(backend="pyarrow").to_native()
     types = {t: pd.ArrowDtype(t) for t in arrow.schema.types if pa.types.is_decimal(t)}
-    types |= {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    types |= {t: pd.Int64Dtype() for t in arrow.schema.types if pa.types.is_integer(t)}  # engines count in several
+    types[pa.bool_()] = pd.BooleanDtype()
     return arrow.to_pandas(types_mapper=types.get, date_as_object=False)
 
 

@@ -4,15 +4,15 @@ In: a folder. Out: ``Config``, and the paths of each of its sources. No export i
 """
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from sca_analysis.errors import ExportError
+from sca_analysis.readers.plain_yaml import read_documents
 from sca_analysis.readers.source import Entry, Source
 from sca_analysis.tables import EXPORTS, Table
 
@@ -83,7 +83,8 @@ def read_config(folder: Path) -> Config:
     if not folder.is_dir():
         raise ExportError(f"there is no exports folder {folder}: give one with --data.")
     path = folder / CONFIG
-    if path.exists():
+    has_config = os.path.lexists(path)  # also a link to nothing, which somebody meant to be read
+    if has_config:
         config = _parse_config(path)
     else:
         found = {t: [f"{t}{s}" for s in SUFFIXES if (folder / f"{t}{s}").exists()] for t in EXPORTS}
@@ -93,9 +94,9 @@ def read_config(folder: Path) -> Config:
         config = Config.model_validate({t: [{"path": n} for n in names] for t, names in found.items()})
     absent = [t.name for t in EXPORTS.values() if t.required and not getattr(config, t.name)]
     if absent:
-        what = f"lists no files for {' and '.join(absent)}" if path.exists() else f"has no {CONFIG} and no files named"
-        names = "" if path.exists() else f" {', '.join(f'{a}.csv' for a in absent)}"
-        raise ExportError(f"{path if path.exists() else folder} {what}{names}: claims and directory are required.")
+        what = f"lists no files for {' and '.join(absent)}" if has_config else f"has no {CONFIG} and no files named"
+        names = "" if has_config else f" {', '.join(f'{a}.csv' for a in absent)}"
+        raise ExportError(f"{path if has_config else folder} {what}{names}: claims and directory are required.")
     return config
 
 
@@ -133,35 +134,11 @@ def _split_glob(folder: Path, pattern: str) -> tuple[Path, str]:
     return folder.joinpath(*parts[:first]), str(Path(*parts[first:]))
 
 
-class _RepeatedKeyError(yaml.MarkedYAMLError):
-    """A name that stands twice in one mapping."""
-
-
-class _Loader(yaml.BaseLoader):
-    """Text only, and no name twice: YAML would keep the last and drop the files of the others."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping, or say which line repeats a name."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise _RepeatedKeyError(problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
 def _parse_config(path: Path) -> Config:
-    try:
-        # every scalar stays text: `on`, `NO` and 02138 mean what they say, and pydantic gives types
-        given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1}" if mark else ""
-        twice = isinstance(error, _RepeatedKeyError)
-        what = "repeats a name: list all entries under one" if twice else "is not valid YAML: check indentation, colons"
-        raise ExportError(f"{path}{place} {what}{'' if twice else ' and quotes there'}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path} cannot be read: save it as UTF-8 text.") from error
+    documents = read_documents(path, str(path))
+    if len(documents) > 1:
+        raise ExportError(f"{path} holds {len(documents)} documents: keep one, without lines of --- in it.")
+    [given] = documents or [None]
     if not isinstance(given, dict):
         raise ExportError(f"{path} should hold `claims:` and `directory:` with their files; it holds something else.")
     try:

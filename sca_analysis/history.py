@@ -107,10 +107,7 @@ def read_entered(exports: Exports, as_of: date) -> pd.DataFrame:
 
 def _add_visits(exports: Exports, as_of: date, cases: pd.DataFrame) -> pd.DataFrame:
     """Add the visits of each pair, whatever the network status, since the claims begin."""
-    members, npis = (cases[c].unique().tolist() for c in COURSE)
-    lines = visit_lines(exports, date(1900, 1, 1), as_of).filter(
-        nw.col("member_id").is_in(members), nw.col("provider_npi").is_in(npis)
-    )
+    lines = visit_lines(exports, date(1900, 1, 1), as_of).join(exports.lift_keys(cases[COURSE]), on=COURSE, how="inner")
     visits = to_pandas(
         lines.group_by(*COURSE, "service_date").agg(
             billed=nw.col("billed_amount").sum(),
@@ -148,12 +145,11 @@ def _listed_codes(exports: Exports, npis: pd.Series) -> pd.Series:
 
 def _add_coverage(exports: Exports, as_of: date, cases: pd.DataFrame) -> pd.DataFrame:
     """Add since when, up to the as-of date, the member has been in a network without a break, and in which before."""
-    members = cases["member_id"].unique().tolist()
     spans = to_pandas(
         exports.table("members")
-        .filter(nw.col("member_id").is_in(members))
+        .join(exports.lift_keys(cases[["member_id"]]), on="member_id", how="inner")
         .select("member_id", "network_id", "effective_date", "termination_date")
-        .sort("member_id", "effective_date", "termination_date")
+        .sort("member_id", "effective_date", "termination_date", "network_id")
     )
     for column, blank in (("effective_date", "1900-01-01"), ("termination_date", "9999-12-30")):
         spans[column] = as_days(spans[column]).fillna(pd.Timestamp(blank))

@@ -81,13 +81,15 @@ def take_in(root: Path, config: Config, files: Files, period_end: date, target: 
             if table.name in found:
                 check.resolve_repeats(con, table)
         _create_accepted(con, found, config.plan)
+        counted = check.count_reasons(con, loaded)
+        broken = check.list_findings(con, loaded)
         account = Account(
-            files=_count_files(con, loaded),
-            set_aside=check.list_set_aside(con, loaded),
-            findings=_list_findings(con, loaded, found, joined),
+            files=_count_files(loaded, counted),
+            set_aside=check.list_set_aside(con, [f for f, (_, why) in zip(loaded, counted, strict=True) if why]),
+            findings=_list_findings(con, loaded, found, [*broken, *joined]),
             missing=tuple(t for t in EXPORTS if t not in found),
             beside=tuple(beside),
-            has_future=_has_future(con, loaded),
+            has_future=_has_future([reason for _, why in counted for reason in why], broken),
         )
         _write(con, found, target)
     finally:
@@ -158,10 +160,9 @@ def _write(con: duckdb.DuckDBPyConnection, found: set[str], target: Path) -> Non
         ) from error
 
 
-def _has_future(con: duckdb.DuckDBPyConnection, loaded: Sequence[check.Loaded]) -> bool:
-    reasons = {reason for _, counted in check.count_reasons(con, loaded) for reason in counted}
-    rules = {rule for *_, rule, _, _, _, _ in check.list_findings(con, loaded)}
-    return any(one.startswith("date_in_future") for one in reasons | rules)
+def _has_future(reasons: Sequence[str], broken: Sequence[check.Finding]) -> bool:
+    rules = [rule for *_, rule, _, _, _, _ in broken]
+    return any(one.startswith("date_in_future") for one in (*reasons, *rules))
 
 
 def connect(is_large: bool = False) -> tuple[duckdb.DuckDBPyConnection, Path]:
@@ -239,20 +240,20 @@ def _members_from_claims() -> str:
 
 
 def _count_files(
-    con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded]
+    loaded: Sequence[check.Loaded], counted: Sequence[tuple[int, dict[str, int]]]
 ) -> list[tuple[str, str, str, int, int, int, dict[str, int]]]:
     """Count rows by file; rows read, accepted and set aside are each counted for themselves."""
     rows = []
-    for one, (accepted, reasons) in zip(loaded, check.count_reasons(con, loaded), strict=True):
+    for one, (accepted, reasons) in zip(loaded, counted, strict=True):
         read = one.records + sum(m.rows for m in one.malformed)
         rows.append((one.table, one.path, one.format, read, accepted, sum(reasons.values()), reasons))
     return rows
 
 
 def _list_findings(
-    con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str], joined: list[check.Finding]
+    con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str], rows: list[check.Finding]
 ) -> pd.DataFrame:
-    rows = [*check.list_findings(con, loaded), *joined]
+    """Return what was found out about rows together with what is found out here, of all files at once."""
     [(unlisted, lines)] = con.execute(
         "SELECT count(*) FILTER (WHERE d.npi IS NULL), count(*) FROM claims c "
         "LEFT JOIN (SELECT DISTINCT npi FROM directory) d ON d.npi = c.provider_npi"

@@ -15,6 +15,7 @@ from pathlib import Path
 import narwhals as nw
 import pandas as pd
 
+from sca_analysis import engines
 from sca_analysis.adequacy import Adequacy, measure_adequacy
 from sca_analysis.changes import (
     Standing,
@@ -25,7 +26,7 @@ from sca_analysis.changes import (
     tell_actions,
     tell_changes,
 )
-from sca_analysis.claims import monthly_spend, window
+from sca_analysis.claims import count_if, monthly_spend, window
 from sca_analysis.compliance import count_met
 from sca_analysis.contracting import make_or_buy
 from sca_analysis.courses import range_specialties, summarize_specialties
@@ -154,7 +155,7 @@ class Month:
         }
 
 
-def analyse_month(data: str | Path, month: str) -> Month:
+def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT) -> Month:
     """Read an exports folder and return what it says about a month.
 
     Parameters
@@ -163,6 +164,8 @@ def analyse_month(data: str | Path, month: str) -> Month:
         Exports folder.
     month : str
         YYYY-MM; figures are as of its last day, over the twelve months that end on it.
+    engine : str
+        What works on the tables, of ``engines.ENGINES``; the figures are the same.
 
     Raises
     ------
@@ -173,12 +176,12 @@ def analyse_month(data: str | Path, month: str) -> Month:
 
     """
     as_of = parse_month(month)
-    exports = Exports.open(data)
+    exports = Exports.open(data, engine)
     first, _ = window(as_of)
     day = nw.col("service_date")
     found = to_pandas(
         exports.table("claims").select(
-            lines=day.is_between(as_of.replace(day=1), as_of).sum(), oldest=day.min(), newest=day.max()
+            lines=count_if(day.is_between(as_of.replace(day=1), as_of)), oldest=day.min(), newest=day.max()
         )
     )
     [lines, oldest, newest] = found.iloc[0]

@@ -4,7 +4,7 @@ In: the exports of a plan and a day. Out: ``Network``, which the gap table and e
 made from; what-ifs change its rows and ask again. Members are grouped by place, so cost grows with places.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -32,6 +32,9 @@ from sca_analysis.tables import STANDARDS as STANDARDS_TABLE
 from sca_analysis.travel import DriveTimes
 
 VECTOR = ["x", "y", "z"]  # of a place on the unit sphere
+_PLACE = ["zip", "latitude", "longitude", "county_fips"]
+#: Spans of coverage in order of their beginning; the rest leaves no two in doubt, whatever the engine.
+LATEST = ["effective_date", "network_id", *_PLACE]
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class Network:
         their county no type.
     names : Series
         Name by NPI, of every provider in the directory.
+    spread : callable
+        Takes places and returns what searches from all of them, as ``engines.Store.spread``.
 
     """
 
@@ -150,6 +155,7 @@ class Network:
     members: int
     members_not_placed: int
     names: pd.Series = field(default_factory=lambda: pd.Series(dtype="str"))
+    spread: Callable[[places.Floats], places.Search] = field(default=places.search_from, repr=False)
 
     @property
     def standard(self) -> pd.DataFrame:
@@ -217,6 +223,7 @@ def read_network(
         members=int(homes["members"].sum()),
         members_not_placed=int(homes.loc[~is_placed, "members"].sum()),
         names=provider_names(exports),
+        spread=exports.store.spread,
     )
 
 
@@ -233,7 +240,7 @@ def place_members(exports: Exports, as_of: date) -> pd.DataFrame:
         or else the ZIP or else, without either, the ZIP nearest to the coordinates.
 
     """
-    where = ["zip", "latitude", "longitude", "county_fips", "network_id"]
+    where = [*_PLACE, "network_id"]
     grouped = covered_members(exports, as_of).group_by(*where).agg(members=nw.len()).sort(*where)
     return locate(to_pandas(grouped))
 
@@ -243,7 +250,7 @@ def covered_members(exports: Exports, as_of: date) -> nw.LazyFrame[Any]:
     return (
         exports.table("members")
         .filter(in_span(nw.lit(as_of), "effective_date", "termination_date"))
-        .unique(["member_id"], keep="last", order_by=["effective_date", "network_id", "zip"])
+        .unique(["member_id"], keep="last", order_by=LATEST)
     )
 
 
@@ -263,18 +270,17 @@ def homes_on(exports: Exports, days: pd.DataFrame) -> pd.DataFrame:
         span that began last up to the day or, where none had begun, by the first.
 
     """
-    members = days["member_id"].unique().tolist()
     spans = to_pandas(
         exports.table("members")
-        .filter(nw.col("member_id").is_in(members))
-        .select("member_id", "zip", "latitude", "longitude", "county_fips", "effective_date", "network_id")
-        .sort("effective_date", "network_id", "zip")
+        .join(exports.lift_keys(days[["member_id"]]), on="member_id", how="inner")
+        .select("member_id", *_PLACE, "effective_date", "network_id")
+        .sort(*LATEST)
     )
     mine = days.reset_index(names="number").merge(spans, on="member_id", how="left")
     has_begun = mine["effective_date"].isna() | (mine["effective_date"] <= mine["day"])
     best_first = pd.concat([mine[has_begun][::-1], mine[~has_begun]])
     homes = best_first.drop_duplicates("number").set_index("number")
-    homes = homes[["zip", "latitude", "longitude", "county_fips", "network_id"]]
+    homes = homes[[*_PLACE, "network_id"]]
     return days.join(locate(homes)[list(homes)])
 
 

@@ -15,8 +15,8 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
-from sca_analysis.claims import visit_lines, window
-from sca_analysis.demand import VISIT, count_if, is_shown, say_part, say_period, share_of
+from sca_analysis.claims import count_if, visit_lines, window
+from sca_analysis.demand import VISIT, is_shown, say_part, say_period, share_of
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.standards import load_taxonomy
 from sca_analysis.tables import PARITY

@@ -7,7 +7,8 @@ road network.
 
 import re
 import unicodedata
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ EARTH_RADIUS_MILES = 6371.0088 / 1.609344
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
+Search: TypeAlias = Callable[[cKDTree], Floats]  # the miles from places to the nearest point of a tree
 
 # Words the ZIP list puts around a county's name, which counties.csv leaves out.
 _AROUND_COUNTY = re.compile(
@@ -117,6 +119,11 @@ def nearest_miles(places: Floats, targets: Floats | cKDTree) -> Floats:
         return np.full(len(places), np.inf)
     _, nearest = tree.query(places)
     return great_circle_miles(places, np.asarray(tree.data)[nearest])
+
+
+def search_from(places: Floats) -> Search:
+    """Return `nearest_miles` from these places, for one tree of targets after another."""
+    return partial(nearest_miles, places)
 
 
 def pairs_within(

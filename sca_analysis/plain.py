@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from sca_analysis.readers.source import name, quote
-from sca_analysis.rules import BLANKS, EARLIEST_YEAR, SQL_TYPES, Rule, luhn_sum, value_of
+from sca_analysis.rules import BLANKS, EARLIEST_YEAR, SQL_TYPES, Rule, largest, luhn_sum, value_of
 from sca_analysis.tables import Column, Kind, Table
 
 _WORDS = ", ".join(map(quote, (b for b in BLANKS if b)))
@@ -88,7 +88,8 @@ def _is_good(column: Column, period_end: date) -> str:
             return f"{v} BETWEEN DATE '{EARLIEST_YEAR}-01-01' AND DATE '9999-12-31' {end} AND {_begins(r, 48, 57)}"
         case Kind.MONEY:
             # nine characters hold at most eight decimals, so that a third decimal shows
-            return f"{v} >= 0 AND {v} = CAST({v} AS DECIMAL(18,2)) AND strlen({r}) <= 9 AND NOT contains({r}, '_')"
+            is_amount = f"{v} BETWEEN 0 AND {largest(column)} AND {v} = CAST({v} AS DECIMAL(18,2))"
+            return f"{is_amount} AND strlen({r}) <= 9 AND NOT contains({r}, '_')"
         case Kind.NPI:
             number = _number_name(column)
             shape = f"{number} // 1000000000 IN (1, 2) AND regexp_full_match({r}, '\\d{{10}}')"
@@ -102,7 +103,8 @@ def _is_good(column: Column, period_end: date) -> str:
         case Kind.CODE:
             return _is_text(r)
         case Kind.NUMBER | Kind.COUNT if column.unit not in ("miles", "minutes"):
-            return f"{v} IS NOT NULL AND {_begins(r, 40, 57)}"
+            most = f"abs({v}) <= {largest(column)}" if largest(column) else f"{v} IS NOT NULL"
+            return f"{most} AND {_begins(r, 40, 57)}"
         case _:  # too rare to be worth more than a look by the rules
             return "false"
 

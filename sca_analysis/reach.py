@@ -4,7 +4,7 @@ In: a ``Network``. Out: counties with their homes, listings with search trees, a
 within the standard's miles (and minutes, where the network has drive times).
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -128,7 +128,9 @@ class Atlas:
         for number, county in enumerate(self.counties):
             self.county[county.numbers] = number
         self._parts = {
-            _none(network_id): _Part(part[VECTOR].to_numpy(), part.index.to_numpy(np.int64), self.county[part.index])
+            _none(network_id): _Part(
+                part[VECTOR].to_numpy(), part.index.to_numpy(np.int64), self.county[part.index], network.spread
+            )
             for network_id, part in network.homes.groupby("network_id", dropna=False)
         }
 
@@ -144,8 +146,8 @@ class Atlas:
         miles, any_miles = np.full((2, homes), np.inf)
         for network_id, part in self._parts.items():
             sites = listing.sites[network_id]
-            miles[part.homes] = places.nearest_miles(part.spots, sites.open_tree)
-            any_miles[part.homes] = places.nearest_miles(part.spots, sites.tree)
+            miles[part.homes] = part.nearest_miles(sites.open_tree)
+            any_miles[part.homes] = part.nearest_miles(sites.tree)
         if self.drive_times is not None and self.drive_times.minutes is not None:
             return self._sweep_pairs(listing, lines, miles)
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]  # also of nobody
@@ -178,9 +180,15 @@ class _Part:
     of a given county nearest to a row is found without a tree for each county.
     """
 
-    def __init__(self, spots: places.Floats, homes: Integers, county: Integers) -> None:
+    def __init__(
+        self,
+        spots: places.Floats,
+        homes: Integers,
+        county: Integers,
+        spread: Callable[[places.Floats], places.Search],
+    ) -> None:
         """Draw the circles and build the tree: places on the unit sphere, their numbers and those of their counties."""
-        self.spots, self.homes = spots, homes
+        self.spots, self.homes, self.nearest_miles = spots, homes, spread(spots)
         self.numbers, inverse, counts = np.unique(county, return_inverse=True, return_counts=True)
         sums = [np.bincount(inverse, axis) for axis in spots.T]
         self.centres = np.stack(sums, axis=1) / counts[:, None]

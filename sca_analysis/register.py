@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sca_analysis.amounts import cents
-from sca_analysis.claims import in_span, visit_lines
+from sca_analysis.claims import at_rate, half_up, in_span, visit_lines
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.network import homes_on
 from sca_analysis.standards import specialty_of
@@ -162,7 +162,7 @@ def join_terms(lines: nw.LazyFrame[Any], terms: nw.LazyFrame[Any]) -> nw.LazyFra
 
 def expect_allowed(rate: str) -> nw.Expr:
     """Return what a rate a unit allows on a line: no more than billed, half up to cents (rule 1 of costs)."""
-    full, billed = (nw.col(rate) * nw.col("units")).round(2).cast(_CENTS), nw.col("billed_amount")
+    full, billed = half_up(at_rate(rate)).cast(_CENTS), nw.col("billed_amount")
     return nw.when(full < billed).then(full).when(full >= billed).then(billed).cast(_CENTS)
 
 
@@ -184,7 +184,7 @@ def _count_sessions(under: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 def _check_rates(under: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Compare allowed and billed amounts with the agreed rate, on the covered lines that it is the rate of."""
     lines = under.filter("is_covered", "is_rated", ~nw.col("is_denied"), ~nw.col("agreed_rate").is_null())
-    full = (nw.col("agreed_rate") * nw.col("units")).round(2).cast(_CENTS)
+    full = half_up(at_rate("agreed_rate")).cast(_CENTS)
     allowed = (nw.col("allowed_amount") - expect_allowed("agreed_rate")).cast(_CENTS)
     billed = (nw.col("billed_amount") - full).cast(_CENTS)
     found: dict[str, nw.Expr] = {}

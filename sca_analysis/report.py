@@ -22,6 +22,7 @@ import nbformat
 import pandas as pd
 import papermill
 
+from sca_analysis import engines
 from sca_analysis.display import guard_formulas
 from sca_analysis.errors import ReportError, SCAError
 from sca_analysis.exports import Exports
@@ -46,7 +47,14 @@ _PACKAGES = (
 )
 
 
-def make_report(month: str, data: Path, out: Path, notebook: Path = NOTEBOOK, progress: bool = False) -> Path:
+def make_report(
+    month: str,
+    data: Path,
+    out: Path,
+    notebook: Path = NOTEBOOK,
+    progress: bool = False,
+    engine: str = engines.DEFAULT,
+) -> Path:
     """Run the monthly notebook and publish it; return the folder of the report.
 
     Parameters
@@ -61,16 +69,19 @@ def make_report(month: str, data: Path, out: Path, notebook: Path = NOTEBOOK, pr
     notebook : Path
     progress : bool
         Show a progress bar.
+    engine : str
+        What works on the tables, of ``engines.ENGINES``.
 
     Raises
     ------
     ParameterError, ExportError
-        If the month or the exports cannot be used.
+        If the month, the engine or the exports cannot be used.
     ReportError
         If a cell fails or the report cannot be written; says which, and where the notebook is.
 
     """
     parse_month(month)
+    engines.refuse_unknown(engine)
     Exports.open(data)  # says at once what a cell would say later; the notebook finds what was read in the cache
     if not notebook.exists():
         raise ReportError(f"there is no notebook {notebook}: run from a checkout of the project.")
@@ -80,7 +91,7 @@ def make_report(month: str, data: Path, out: Path, notebook: Path = NOTEBOOK, pr
     except OSError as error:
         raise ReportError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
     try:
-        executed = _execute(month, data, work, notebook, progress)
+        executed = _execute(month, data, work, notebook, progress, engine)
         (work / "report.html").write_text(render(executed, f"SCA report {month}"), encoding="utf-8")
         _take_place(work, out / month)
     except papermill.PapermillExecutionError as error:
@@ -147,6 +158,7 @@ def describe_run(month: Month) -> dict[str, Any]:
             "month": month.month,
             "as_of": month.as_of.isoformat(),
             "data": str(month.exports.folder),
+            "engine": month.exports.store.engine,
         },
         "inputs": [{"path": p, "sha256": h} for p, h in hash_inputs(month.exports)],
         "rows": [
@@ -269,13 +281,18 @@ def _hash_files(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[s
     return hashes
 
 
-def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool) -> nbformat.NotebookNode:
+def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool, engine: str) -> nbformat.NotebookNode:
     """Run the notebook in a kernel of its own, with parameters passed as data."""
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # the kernel inherits it: figures as data, no script
     executed: nbformat.NotebookNode = papermill.execute_notebook(
         str(notebook),
         str(work / "report.ipynb"),
-        parameters={"month": month, "data": str(data.resolve()), "folder": str(work.resolve())},
+        parameters={
+            "month": month,
+            "data": str(data.resolve()),
+            "folder": str(work.resolve()),
+            "engine": engine,
+        },
         progress_bar={"file": sys.stderr} if progress else False,
         log_output=False,
         cwd=str(notebook.parent),

@@ -27,6 +27,9 @@ SQL_TYPES: dict[Kind, str] = dict.fromkeys(Kind, "VARCHAR") | {
 BLANKS = ("", "null", "none", "na", "n/a", "#n/a", "nan", "nat", "\\n")
 EARLIEST_YEAR = 1900
 LATEST_YEAR = 9999
+#: The most that a cell may hold, far above any real one: what is reckoned from these amounts cannot overflow. [USD]
+LARGEST_AMOUNT = "9999999.99"
+LARGEST = {"units": 100_000, "sessions_authorized": 1_000_000, "sessions_wanted": 1_000_000}
 _UNSIGNED = r"\$?((\d{1,3}(,\d{3})+|\d+)(\.\d*)?|\.\d+)"
 _GROUPED = rf"-?{_UNSIGNED}|\$-{_UNSIGNED[3:]}|\({_UNSIGNED}\)"
 
@@ -37,6 +40,8 @@ MEANINGS = {
     "date_in_future": "later than the period that the export covers",
     "not_an_amount": "no amount in dollars",
     "not_a_number": "no number, or out of range",
+    "too_large": f"above any real one: dollars above {float(LARGEST_AMOUNT):,}, units above {LARGEST['units']:,} or "
+    f"sessions above {LARGEST['sessions_authorized']:,}",
     "not_yes_no": "neither yes nor no; translate it under values in exports.yaml",
     "not_a_month_day": "no MM-DD",
     "unknown_value": "not one of the values that the column may hold; translate it under values in exports.yaml",
@@ -47,7 +52,7 @@ MEANINGS = {
     "fips_shape": "not a county FIPS code of five digits",
     "negative_amount": "below zero, but no reversal",
     "negative_number": "below zero, where nothing can be",
-    "value_does_not_fit": "not in the form of the fact that it is entered for",
+    "value_does_not_fit": "not in the form of the fact that it is entered for, or above any real amount",
     "ends_before_start": "the last day lies before the first",
     "duplicate_row": "the same row again",
     "duplicate_key": "another row has the same key but other values; the first in file order counts",
@@ -284,12 +289,7 @@ def _column_rules(column: Column, period_end: date) -> list[Rule]:
             rules += [
                 Rule("not_an_amount", one, wrong),
                 Rule("amount_rounded", one, f"regexp_matches({t}, '\\.\\d\\d\\d*[1-9]\\d*')", "repaired"),
-                Rule(
-                    "amount_cleaned",
-                    one,
-                    f"{v} IS NOT NULL AND regexp_matches({t}, '[$,(]')",
-                    "repaired",
-                ),
+                Rule("amount_cleaned", one, f"{v} IS NOT NULL AND regexp_matches({t}, '[$,(]')", "repaired"),
             ]
         case Kind.RATE | Kind.NUMBER | Kind.COUNT | Kind.LATITUDE | Kind.LONGITUDE:
             rules.append(Rule("not_a_number", one, wrong))
@@ -316,9 +316,16 @@ def _column_rules(column: Column, period_end: date) -> list[Rule]:
             rules.append(Rule("fips_shape", one, f"NOT regexp_full_match({v}, '\\d{{5}}')"))
         case _:
             pass
+    if most := largest(column):
+        rules.append(Rule("too_large", one, f"abs({v}) > {most}"))
     if column.allowed:
         rules.append(Rule("unknown_value", one, f"{v} NOT IN {_in_list(column.allowed)}"))
     return rules
+
+
+def largest(column: Column) -> str:
+    """SQL for the most that a cell of a column may hold, blank where there is no such bound."""
+    return LARGEST_AMOUNT if column.kind is Kind.MONEY else str(LARGEST.get(column.name, ""))
 
 
 def row_rules(table: Table, present: set[str]) -> list[Rule]:
@@ -329,14 +336,8 @@ def row_rules(table: Table, present: set[str]) -> list[Rule]:
         if {last, "effective_date"} <= present
     ]
     if {"allowed_amount", "billed_amount"} <= present:
-        rules.append(
-            Rule(
-                "allowed_above_billed",
-                "allowed_amount",
-                "allowed_amount > billed_amount AND billed_amount >= 0",
-                "warning",
-            )
-        )
+        above = "allowed_amount > billed_amount AND billed_amount >= 0"
+        rules.append(Rule("allowed_above_billed", "allowed_amount", above, "warning"))
     if table is ENTERED and {"fact", "value"} <= present:
         forms = [f"fact = {quote(fact.name)} AND ({_form_of(fact)}) IS NOT TRUE" for fact in FACTS]
         rules.append(Rule("value_does_not_fit", "value", " OR ".join(f"({form})" for form in forms)))
@@ -351,11 +352,11 @@ def row_rules(table: Table, present: set[str]) -> list[Rule]:
 
 
 def _form_of(fact: Column) -> str:
-    """SQL that is true where a fact is entered in its form: that of its kind, and no amount below zero."""
+    """SQL that is true where a fact is entered in its form: that of its kind, and no amount out of range."""
     value = value_of(replace(fact, name="value"), None)
     match fact.kind:
         case Kind.MONEY | Kind.COUNT:
-            return f"({value}) >= 0"
+            return f"({value}) BETWEEN 0 AND {largest(fact)}"
         case Kind.TAXONOMY:
             return f"regexp_full_match({value}, '[0-9A-Z]{{9}}X')"
         case _:

@@ -17,12 +17,11 @@ from typing import Any, Literal, Self, TypeVar
 import narwhals as nw
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sca_analysis import costs
 from sca_analysis.amounts import money
-from sca_analysis.casefile import Case, read_case
+from sca_analysis.casefile import Case, read_case, read_file
 from sca_analysis.claims import visit_lines, window
 from sca_analysis.errors import CaseError
 from sca_analysis.exports import Exports, to_pandas
@@ -154,12 +153,7 @@ def load(path: str | Path, model: type[BaseModel]) -> Any:
         If the file cannot be read or holds something else; names file and field.
     """
     try:
-        given = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return model.model_validate(given)
-    except OSError as error:
-        raise CaseError(f"{path} cannot be read ({error.strerror}): check the name.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CaseError(f"{path} is not valid YAML: check indentation, colons and quotes.") from error
+        return model.model_validate(read_file(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -139,11 +139,13 @@ def members_behind(exports: Exports, network: Network, county_fips: str, special
         nearest_listed_miles=np.concatenate([places.nearest_miles(homes.spots, s.tree) for homes, s in parts]),
         is_within=cell.is_served,
     )
-    members = to_pandas(covered_members(exports, network.as_of).select("member_id", *_PLACE))
-    raw = members[_PLACE].drop_duplicates(ignore_index=True)
+    covered = covered_members(exports, network.as_of).select("member_id", *_PLACE)
+    raw = to_pandas(covered.select(*_PLACE).unique())
     located = locate(raw)[_PLACE].add_suffix("_located")
     keys = pd.concat([raw, located], axis=1)
     keys = keys[keys["county_fips_located"] == county_fips]
+    zips = keys["zip"].dropna().unique().tolist()  # so that few members of other counties come here
+    members = to_pandas(covered.filter(nw.col("zip").is_null() | nw.col("zip").is_in(zips)))
     found = members.merge(keys, on=_PLACE, how="inner").drop(columns=_PLACE)
     found.columns = found.columns.str.removesuffix("_located")
     # two ways of writing an address may be one place

@@ -2,8 +2,8 @@
 
 A case is a function that writes a folder and says, from what it wrote and not from what the product does with it, how
 many records the spoiled file holds, how many of them cannot be used, and what the usable claim lines bill in all; or
-which words the refusal must hold. ``tests/test_bad_exports.py`` runs them; ``tests/bad_files.py`` spoils whole files,
-``tests/bad_settings.py`` spoils exports.yaml and the case files of ``sca quote``.
+which words the refusal must hold. ``tests/test_bad_exports.py`` runs them; the other ``tests/bad_*.py`` spoil whole
+files, text, exports.yaml, rows that make no sense and the case files of ``sca quote``.
 """
 
 # ruff: noqa: RUF001 - characters that look like others are what is tried

@@ -1,7 +1,7 @@
 """Hostile content does nothing: names that are markup, formulas or paths, parameters that are code. No network.
 
-One report is made of a folder in which all that a person or provider may name is hostile, in a process that may reach
-no network; all tests look at it.
+One report is made of a folder in which all that a person or provider may name is hostile, and a row of each of four
+tables is bad, in a process that may reach no network; all tests look at it.
 """
 
 # ruff: noqa: RUF001 - characters that look like others are what is tried
@@ -29,8 +29,22 @@ from sca_analysis.batch import read_plans
 from sca_analysis.cli import main
 from sca_analysis.display import guard_formulas
 from sca_analysis.errors import ParameterError
+from sca_analysis.exports import Exports
 from sca_analysis.report import make_report
-from tests.bad_exports import MONTH, agreements, as_text, benefits, claims, directory, entered, fees, members, write
+from tests.bad_exports import (
+    BILLED,
+    MEMBER,
+    MONTH,
+    agreements,
+    as_text,
+    benefits,
+    claims,
+    directory,
+    entered,
+    fees,
+    members,
+    write,
+)
 from tests.conftest import ROOT
 from tests.folders import npi
 
@@ -42,6 +56,8 @@ LINK = f'<a href="javascript:window.{MARK}=1">{MARK}</a>'
 TEMPLATE = "{{ 7 * 7 }}{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}"
 NAMES = (SCRIPT, f'"></table>{IMAGE}', LINK, TEMPLATE, f"</script>{SCRIPT}", f'=HYPERLINK("https://{MARK}.example")')
 FORMULAS = ("=cmd|' /C calc'!A0", "+1+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)", "\t=1+1", "\r=1+1")
+#: Tables with a row whose cell of this column is none.
+BAD = {"claims": "provider_npi", "directory": "npi", "members": "zip", "fees": "usual_charge"}
 #: A folder whose name would end a string, a statement and the kernel, if it were ever put into code.
 FOLDER = 'in "); import os; os._exit(3) #\n\'\'\'""" {data}'
 #: Refuses every connection and look-up that is not to this machine; a process that has it on its path starts with it.
@@ -105,6 +121,8 @@ def write_hostile(folder: Path) -> Path:
         "entered": told,
         "counties": [own],
     }
+    for table, column in BAD.items():
+        given[table] = [*given[table], given[table][0] | {column: "1.23E+09x"}]
     # each value in quotes, so that a lone carriage return does not end the row
     write(folder, **{table: as_text(rows, quoting=csv.QUOTE_ALL) for table, rows in given.items()})
     (folder / "claims.csv").rename(folder / "=1+1 <b>.csv")
@@ -149,6 +167,18 @@ def test_block_refuses_the_network_and_says_so(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", tries], env=environment, capture_output=True, text=True)
     assert "no network in this test" in done.stdout
     assert "192.0.2.1" in (tmp_path / "asked").read_text(encoding="utf-8")
+
+
+def test_bad_rows_are_counted_and_change_no_figure(report: Path, hostile: Path) -> None:
+    """All that was set aside is counted; what is left bills the same as if it had never been there."""
+    rows = {one["table"]: one for one in json.loads((report / "manifest.json").read_text(encoding="utf-8"))["rows"]}
+    assert all(one["rows_read"] == one["accepted"] + one["set_aside"] for one in rows.values())
+    assert {table: one["set_aside"] for table, one in rows.items() if one["set_aside"]} == dict.fromkeys(BAD, 1)
+    assert rows["claims"]["rows_read"] == len(claims()) + 1
+    assert sum(Exports.open(hostile).frame("claims")["billed_amount"]) == BILLED
+    for path in report.rglob("*"):
+        if path.suffix in (".html", ".csv", ".json", ".ipynb"):
+            assert MEMBER not in path.read_text(encoding="utf-8"), path.name
 
 
 def test_page_shows_hostile_names_as_text(report: Path) -> None:
@@ -309,7 +339,7 @@ def test_commands_ask_nothing_of_a_network_and_letters_hold_text(
 
 
 def _worked_case(folder: Path) -> Path:
-    from tests.bad_settings import SOUND
+    from tests.bad_quotes import SOUND
 
     path = folder / "case.json"
     path.write_text(json.dumps(SOUND), encoding="utf-8")
@@ -339,7 +369,7 @@ def test_plans_file_gives_no_code(tmp_path: Path) -> None:
 
 # ---- the package itself ----
 
-_SAFE_LOADERS = ("BaseLoader", "SafeLoader", "_Loader", "_TextLoader", "_ExactLoader")
+_SAFE_LOADERS = ("BaseLoader", "SafeLoader", "_TextLoader", "_ExactLoader")
 
 
 def test_package_runs_no_text_as_code_and_unpickles_nothing() -> None:

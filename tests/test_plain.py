@@ -52,6 +52,9 @@ NUMBERS += [
     "1,5",
     "1.50",
 ]
+# on both sides of what an amount, units and sessions may be
+NUMBERS += ["9999999.99", "10000000", "9999999.999", "-9999999.99", "-10000000", "9.9e6", "1e7", "1e15", "99999999.0"]
+NUMBERS += ["100000", "100000.001", "-100001", "1000000", "1000001", "-1000001", "999999999999999.999", "9" * 16]
 CODES = [
     "1234567893",
     "1000000e03",
@@ -132,7 +135,7 @@ def test_a_glance_and_the_rules_agree(which: str, data: st.DataObject) -> None:
         assert told == judge(table, rows, source)
 
 
-@pytest.mark.parametrize("which", ["claims", "directory", "members"])
+@pytest.mark.parametrize("which", ["claims", "directory", "members", "agreements"])
 def test_every_odd_cell_in_an_otherwise_good_row(which: str) -> None:
     """One cell is spoilt at a time, so that nothing else keeps the row from being plain."""
     table = EXPORTS[which]

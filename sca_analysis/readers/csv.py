@@ -7,8 +7,8 @@ first rewritten to that in a temporary file, a block at a time.
 
 import codecs
 import csv
-import gzip
 import io
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from charset_normalizer import from_bytes
 
 from sca_analysis.errors import ExportError
-from sca_analysis.readers.lines import copy_in_order, find_blank, in_order
+from sca_analysis.readers.lines import copy_in_order, find_blank, in_order, open_bytes
 from sca_analysis.readers.source import (
     BOMS,
     Join,
@@ -51,6 +51,8 @@ _REASONS = {
     "INVALID UNICODE": "bytes_not_in_encoding",
     "LINE SIZE OVER MAXIMUM": "record_too_long",
 }
+#: Ends of lines to some programs, but to no CSV: with them, all rows stand in the header.
+_NO_LINE_END = re.compile(r"[\x1c-\x1e\x85\u2028\u2029]")
 _ORDER = "sca_order"  # a name that no export has
 _NOT_TEXT = (b"PK\x03\x04", b"%PDF", b"PAR1", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"\x28\xb5\x2f\xfd", b"\x89PNG")
 
@@ -173,10 +175,10 @@ def read_header(text: Path, where: str, source: Source, expected: set[str]) -> t
     Raises
     ------
     ExportError
-        If there is no header or two columns have one name that is needed.
+        If there is no header, it holds what may be the ends of all rows, or two columns have one name that is needed.
 
     """
-    with _open(text) as stream:
+    with open_bytes(text) as stream:
         head = stream.read(_HEAD).decode("utf-8-sig", errors="replace")
     lines = io.StringIO(head, newline="")
     for _ in range(source.skip_rows):
@@ -201,6 +203,11 @@ def read_header(text: Path, where: str, source: Source, expected: set[str]) -> t
         raise ExportError(
             f"{where} has no header row where one is expected: set skip_rows in exports.yaml or check the format."
         )
+    if found := _NO_LINE_END.search("".join(header)):
+        raise ExportError(
+            f"{where}: the header holds U+{ord(found[0]):04X}, which ends no line of a CSV, so that rows would be "
+            "lost: save the file with line ends of LF or CR LF."
+        )
     folded = [h.casefold() for h in header]
     for one in sorted(expected):
         if folded.count(one) > 1:
@@ -213,11 +220,11 @@ def _prepare(path: Path, source: Source, expected: set[str], work: Path) -> Text
     with _readable(path):
         plain = _as_plain_utf8(path, source, work)
         delimiter, header = read_header(plain, path.name, source, expected)
-        with _open(plain) as stream:
+        with open_bytes(plain) as stream:
             fine = in_order(stream, delimiter, source.skip_rows)
         if fine:
             return Text(plain, delimiter, header, skip=source.skip_rows + 1, start=0)
-        with _open(plain) as stream, tempfile.NamedTemporaryFile(dir=work, suffix=".csv", delete=False) as target:
+        with open_bytes(plain) as stream, tempfile.NamedTemporaryFile(dir=work, suffix=".csv", delete=False) as target:
             lost = copy_in_order(
                 stream, cast(BinaryIO, target), delimiter, source.skip_rows, MAX_RECORD, keep_blank=len(header) == 1
             )
@@ -300,6 +307,8 @@ def _rejected(con: duckdb.DuckDBPyConnection, text: Text, skip_rows: int, before
 
     ``before`` is the last read before, which may have been of the same file.
     """
+    if _last_scan(con) == before:
+        return list(text.lost)
     # DuckDB names a record once or several times, and counts blank lines; every read is a scan of its own
     found = con.execute(
         "SELECT e.line, first(e.error_type ORDER BY e.error_type), min(e.line_byte_position) "
@@ -312,7 +321,7 @@ def _rejected(con: duckdb.DuckDBPyConnection, text: Text, skip_rows: int, before
         return list(text.lost)
     lines = np.array([line for line, _, _ in found], dtype=np.int64) + text.start
     if not text.start and len(text.header) > 1:  # a copy holds no blank lines; in one column they are records
-        with _open(text.path) as stream:
+        with open_bytes(text.path) as stream:
             blank = find_blank(stream, skip_rows)
         lines -= [_count_blank(blank, position) for _, _, position in found]
     rows = rows_of(lines, [m.row for m in text.lost])
@@ -344,14 +353,9 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _open(path: Path) -> BinaryIO:
-    """Open a file or a gzip of it for reading bytes."""
-    return cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
-
-
 def _as_plain_utf8(path: Path, source: Source, work: Path) -> Path:
     """Return ``path`` itself if it is UTF-8 with one kind of line end, else a rewritten copy."""
-    with _open(path) as stream:
+    with open_bytes(path) as stream:
         head = stream.read(_HEAD)
     if not head:
         raise ExportError(f"{path.name} is empty: it has no header row; export it again.")
@@ -396,7 +400,7 @@ def _find_encoding(head: bytes) -> str:
 
 def _mixed_line_ends(path: Path) -> bool:
     """Tell whether carriage returns stand alone, which DuckDB's strict reading refuses."""
-    with _open(path) as stream:
+    with open_bytes(path) as stream:
         carry = b""
         while block := stream.read(_HEAD):
             block = carry + block
@@ -413,7 +417,7 @@ def _rewrite(path: Path, encoding: str, work: Path) -> Path:
     """Write ``path`` as UTF-8 with LF line ends, block by block; undecodable bytes are kept."""
     # a byte that the encoding does not have stays as it is: it is no UTF-8, so its record will be set aside
     keep = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
-    with tempfile.NamedTemporaryFile(dir=work, suffix=".csv", delete=False) as target, _open(path) as stream:
+    with tempfile.NamedTemporaryFile(dir=work, suffix=".csv", delete=False) as target, open_bytes(path) as stream:
         reader = io.TextIOWrapper(stream, encoding=encoding, errors=keep, newline=None)
         while text := reader.read(_HEAD):
             target.write(text.encode("utf-8", errors=keep))

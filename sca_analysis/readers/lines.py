@@ -1,22 +1,59 @@
-"""The physical lines of delimited text: whether all quotes are in order, and which lines are blank.
+"""The bytes and physical lines of delimited text: whether all quotes are in order, and which lines are blank.
 
 DuckDB takes a quote that never closes for one long value and loses the rows inside it, in large
 files without a word. So a file whose quotes are not all in order is copied first, line by line:
 the line whose quotes are broken is left out and named, and reading goes on with the next one.
 """
 
+import gzip
+import io
 import re
 from collections import deque
 from collections.abc import Iterator
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from sca_analysis.errors import ExportError
+from sca_analysis.readers.fhir import FREE_SIZE, MAX_RATIO
 from sca_analysis.readers.source import Malformed
 
 _BLOCK = 1024 * 1024
 _QUOTE, _LF, _CR = 34, 10, 13
+
+
+class _Inflated(io.RawIOBase):
+    """What a .gz inflates to, refused once that is more than any export packs into so few bytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path, self._taken, self._most = path, 0, max(FREE_SIZE, MAX_RATIO * path.stat().st_size)
+        self._stream = gzip.open(path)  # noqa: SIM115 - closed with this one
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with what comes next; return how many bytes that are."""
+        count = self._stream.readinto(buffer)
+        self._taken += count
+        if self._taken > self._most:
+            raise ExportError(
+                f"{self._path.name} inflates to more than {MAX_RATIO} times its size, which no export does: unpack and "
+                "check it."
+            )
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file, or what a .gz of it inflates to, for reading bytes."""
+    return cast(BinaryIO, io.BufferedReader(_Inflated(path), _BLOCK) if path.suffix == ".gz" else path.open("rb"))
 
 
 def in_order(stream: BinaryIO, delimiter: str, skip: int) -> bool:

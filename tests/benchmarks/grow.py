@@ -68,8 +68,8 @@ def main() -> None:
     table = "\n".join(
         [
             f"Measured on {date.today()} ({describe_machine()}, SCA_MEMORY={bound}) by",
-            "`tests/benchmarks/grow.py --write`: claims read, checked, kept; the version that counts; in or out of network;",
-            "sums by specialty, county and month; median and 80th percentile of charges by procedure.",
+            "`tests/benchmarks/grow.py --write`: claims read, checked, kept; the version that counts; in or out of",
+            "network; sums by specialty, county and month; median and 80th percentile of charges by procedure.",
             "",
             "| claim lines | CSV [GB] | first run [s] | later runs [s] | kept [GB] | peak memory [MiB] |",
             "|--:|--:|--:|--:|--:|--:|",
