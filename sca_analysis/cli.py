@@ -61,7 +61,8 @@ class _OneSentence(click.Group):
         try:
             return super().invoke(ctx)
         except SCAError as error:
-            sentence = str(error)
+            # a line end in the name of a file would make two sentences of one, or a line that looks like ours
+            sentence = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
         except click.UsageError as error:
             raise _in_one_sentence(error) from error
         except BrokenPipeError:
@@ -253,7 +254,10 @@ def gaps(
     for note in found.notes:
         click.echo(note, err=True)
     if members:
-        click.echo(found.members_behind(members).to_csv(index=False, lineterminator="\n"), nl=False)
+        from sca_analysis.display import guard_formulas
+
+        behind = guard_formulas(found.members_behind(members))
+        click.echo(behind.to_csv(index=False, lineterminator="\n"), nl=False)
         return
     if leaving or joining:
         shown, table = change_network(found, _split(leaving), _split(joining)), CHANGES

@@ -18,9 +18,8 @@ import duckdb
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
-from scipy.spatial import cKDTree
 
-from sca_analysis import cache, places
+from sca_analysis import cache
 from sca_analysis.errors import ExportError
 from sca_analysis.intake import connect
 from sca_analysis.readers.source import quote
@@ -28,11 +27,14 @@ from sca_analysis.tables import CLAIMS, EXPORTS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from scipy.spatial import cKDTree
+
+    from sca_analysis import places
 
 DEFAULT = "duckdb"
 #: Each engine with the package that it needs.
 ENGINES = {"duckdb": "duckdb", "polars": "polars", "spark": "pyspark"}
-_SMALL = 64 * 1024**2  # bytes of Parquet that DuckDB holds in memory instead of reading them for each question
+_SMALL = 24 * 1024**2  # bytes of Parquet that DuckDB holds in memory instead of reading them for each question
 _MANY = 100_000  # places from which a search is worth a Spark job
 # any of these in the environment means that somebody has said how Spark is to run
 _CONFIGURED = ("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "SPARK_HOME", "SPARK_REMOTE")
@@ -73,6 +75,7 @@ class Store:
     engine: str
     connection: duckdb.DuckDBPyConnection = field(repr=False)
     spark: "SparkSession | None" = field(default=None, repr=False)
+    is_small: bool = False  # so that memory holds it several times over
     _known: dict[str, nw.LazyFrame[Any]] = field(default_factory=dict, repr=False)
 
     def table(self, name: str) -> nw.LazyFrame[Any]:
@@ -84,15 +87,21 @@ class Store:
     @property
     def keeps_rows(self) -> bool:
         """Whether what was reckoned once is better kept for the next question than reckoned again."""
-        return self.spark is not None
+        return self.is_small or self.spark is not None
 
     def keep(self, name: str, build: Callable[[], nw.LazyFrame[Any]]) -> nw.LazyFrame[Any]:
-        """Return a frame made once, by a name that no table has; Spark's executors keep its rows."""
+        """Return a frame made once, by a name that no table has: in memory, or by Spark's executors."""
         if name not in self._known:
             rows = nw.to_native(build())
             if self.spark:
                 rows = rows.persist()
                 weakref.finalize(self.connection, rows.unpersist)
+            elif self.engine == "duckdb":
+                kept = f"kept_{len(self._known)}"
+                rows.create(kept)
+                rows = self.connection.table(kept)
+            else:
+                rows = rows.collect().lazy()
             self._known[name] = nw.from_native(rows)
         return self._known[name]
 
@@ -108,18 +117,20 @@ class Store:
         """Return the rows of a table that repeat the key of another: few, so that DuckDB has them always."""
         return nw.from_native(self.connection.table(f"repeats_{name}"))
 
-    def spread(self, spots: places.Floats) -> places.Search:
+    def spread(self, spots: "places.Floats") -> "places.Search":
         """Return what finds the miles from each of these places (unit vectors) to the nearest point of a tree.
 
         On Spark, many places lie in partitions, and each tree is broadcast to them.
         """
+        from sca_analysis import places  # scipy takes a second to import, which `sca check` need not wait for
+
         if self.spark is None or len(spots) < _MANY:
             return places.search_from(spots)
         context = self.spark.sparkContext
         count = context.defaultParallelism
         blocks = context.parallelize(np.array_split(spots, count), count).cache()
 
-        def search(tree: cKDTree) -> places.Floats:
+        def search(tree: "cKDTree") -> "places.Floats":
             index = context.broadcast(tree)
             try:
                 return np.concatenate(blocks.map(lambda block: places.nearest_miles(block, index.value)).collect())
@@ -168,7 +179,7 @@ def open_store(entry: Path, is_temporary: bool, engine: str) -> Store:
     con.execute(f"CREATE VIEW claims AS SELECT {columns} FROM every_claim WHERE is_current")
     for gone in (work, *((folder,) if folder != entry or is_temporary else ())):
         weakref.finalize(con, shutil.rmtree, gone, ignore_errors=True)
-    return Store(folder, engine, con, spark)
+    return Store(folder, engine, con, spark, is_small)
 
 
 def _start_spark() -> "SparkSession":

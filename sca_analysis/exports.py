@@ -7,6 +7,7 @@ tables are narwhals frames, with the rows set aside and the findings beside.
 import shutil
 import tempfile
 from calendar import monthrange
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -60,6 +61,7 @@ class Exports:
     paths: tuple[Path, ...]
     hashes: dict[Path, str]
     store: engines.Store = field(repr=False)
+    _made: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: str | Path, engine: str = engines.DEFAULT) -> "Exports":
@@ -109,6 +111,12 @@ class Exports:
         """Return columns of text as a frame of the same engine, each row once, to join with those that have them."""
         schema = pa.schema([(column, pa.string()) for column in keys])
         return self.lift(pa.Table.from_pandas(keys.drop_duplicates(), schema, preserve_index=False))
+
+    def once(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a table that is worked out the first time that it is asked for, by a name that says what it is."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name].copy(deep=False)  # who changes it changes a copy
 
     def repeats(self, name: str) -> pd.DataFrame:
         """Return the rows of a table that were set aside because they repeat the key of another."""

@@ -55,6 +55,10 @@ def build_register(exports: Exports, as_of: date) -> pd.DataFrame:
     and sessions; past them the visit is OON, where a balance bill is allowed.
 
     """
+    return exports.once(f"register {as_of}", lambda: _build(exports, as_of))
+
+
+def _build(exports: Exports, as_of: date) -> pd.DataFrame:
     requests = to_pandas(list_requests(exports, as_of).sort("requested_date", "case_id"))
     for column in _DATES:
         requests[column] = pd.to_datetime(requests[column])

@@ -1,4 +1,4 @@
-"""Whole files spoiled: of another format, no file at all; and good ones of every format; see ``tests/bad_exports.py``."""
+"""Whole files spoiled: of another format, no file at all; and good files of each format; see ``bad_exports.py``."""
 
 import gzip
 import json

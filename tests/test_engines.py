@@ -30,6 +30,8 @@ from tests.conftest import SAMPLE
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")  # which is not used
+
 # what suits small tables, where Spark spends its time on plans and compilers
 _SMALL = {
     "spark.master": "local[2]",
