@@ -112,14 +112,20 @@ def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
     # room for the names of the rows: a margin that fits itself is reckoned anew at every move, for all panels
     figure.update_xaxes(zeroline=False, domain=[_NAMES_WIDTH, 1], **row)
     figure.layout.annotations[2].x = (_NAMES_WIDTH + 1) / 2
-    _let_labels_be(figure)
+    _keep_simple(figure)
     move_figure(figure, outcome, ranges)
     return figure
 
 
-def _let_labels_be(figure: go.Figure) -> None:
-    """Do without the search for labels that reach past their panel, which is made at every move: ours have room."""
-    figure.update_xaxes(ticklabeloverflow="allow").update_yaxes(ticklabeloverflow="allow")
+def _keep_simple(figure: go.Figure) -> None:
+    """Do without what is made anew at every move and serves nobody here.
+
+    The search for labels that reach past their panel, since ours have room, and the handles to zoom and shift axes,
+    whose ranges follow the figures.
+    """
+    figure.update_xaxes(ticklabeloverflow="allow", fixedrange=True)
+    figure.update_yaxes(ticklabeloverflow="allow", fixedrange=True)
+    figure.update_layout(dragmode=False)
 
 
 def move_figure(figure: go.Figure, outcome: Outcome, ranges: Ranges | None = None) -> None:
@@ -256,7 +262,7 @@ def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
         margin={"l": 10, "r": 20, "t": 40, "b": 110},
         legend={"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
     )
-    _let_labels_be(figure)
+    _keep_simple(figure)
     move_portfolio_figure(figure, effect)
     return figure
 

@@ -21,7 +21,7 @@ function render({ model, el }) {
     if (isAsked) return;
     isAsked = true;
     // one that fails does not keep the next from being drawn
-    last = last.then(() => new Promise(requestAnimationFrame)).then(draw).catch((error) => console.error(error));
+    last = last.then(draw).catch((error) => console.error(error));
   };
   const watch = new ResizeObserver(() => {
     const isDrawn = plot.classList.contains("js-plotly-plot");

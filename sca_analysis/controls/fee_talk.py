@@ -431,8 +431,8 @@ class FeeTalk:
 
     def _show(self) -> None:
         outcome = self.outcome
+        self._draw()  # first: the page draws while the words are made
         self._finding.value = describe_outcome(outcome, self._anchors)
-        self._draw()
         self._totals.value = tabulate_totals(outcome, self._ranges)
         self._rates.value = tabulate_rates(outcome)
         self._notes.value = describe_marks(outcome)

@@ -69,9 +69,9 @@ class PortfolioTalk:
     def _show(self) -> None:
         basis, percent = self._basis.value, self._percent.value
         self.effect = pay_at(self._portfolio, basis, percent)
-        self._finding.value = describe_effect(self.effect, basis, percent)
         fee_charts.move_portfolio_figure(self._figure, self.effect)
-        self._chart.figure = self._figure.to_json()
+        self._chart.figure = self._figure.to_json()  # first: the page draws while the words are made
+        self._finding.value = describe_effect(self.effect, basis, percent)
         self._table.value = tabulate_effect(self.effect)
 
     def _show_left(self) -> None:
