@@ -61,8 +61,7 @@ class _OneSentence(click.Group):
         try:
             return super().invoke(ctx)
         except SCAError as error:
-            # a line end in the name of a file would make two sentences of one, or a line that looks like ours
-            sentence = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+            sentence = show_all(str(error))
         except click.UsageError as error:
             raise _in_one_sentence(error) from error
         except BrokenPipeError:
@@ -71,6 +70,11 @@ class _OneSentence(click.Group):
             sentence = f"{error.filename or 'a file'}: {error.strerror}."
         click.echo(f"sca: {sentence}", err=True)
         return ctx.exit(2)
+
+
+def show_all(text: str) -> str:
+    """Return text with what cannot be seen written out: a line end in a file's name would make two sentences of one."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class _UsageSentence(click.UsageError):

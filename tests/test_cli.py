@@ -135,7 +135,7 @@ def test_faults_are_one_sentence(tmp_path: Path) -> None:
     assert "case.json" in fails("quote", tmp_path / "case.json")
     assert "members" in fails("sample", "--out", tmp_path / "s", "--members", "1")
     (tmp_path / "exports.yaml").write_text("claims: [", encoding="utf-8")
-    assert "exports.yaml line 1 is not valid YAML" in fails("gaps", "--data", tmp_path)
+    assert "exports.yaml is not valid YAML: correct line 1." in fails("gaps", "--data", tmp_path)
 
 
 def test_usage_faults_are_one_sentence() -> None:
