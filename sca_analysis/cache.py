@@ -41,8 +41,10 @@ _CODE: tuple[str, ...] = (
     "intake.py",
     "plain.py",
     "remittances.py",
+    "rules.py",
+    "standards.py",
+    "tables.py",
 )
-_CODE += ("rules.py", "standards.py", "tables.py")
 
 
 def place() -> Path | None:

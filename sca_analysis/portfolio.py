@@ -86,14 +86,18 @@ class Portfolio:
     @cached_property
     def codes(self) -> costs.Integers:
         """Number of the specialty of each course."""
-        found: costs.Integers = pd.factorize(self.courses["specialty"], sort=True)[0].astype(np.int64)
+        found: costs.Integers = self._factors[0].astype(np.int64)
         return found
 
     @cached_property
     def specialties(self) -> np.ndarray[Any, Any]:
         """Names of the specialties by their numbers."""
-        names: np.ndarray[Any, Any] = pd.factorize(self.courses["specialty"], sort=True)[1].to_numpy(dtype=object)
+        names: np.ndarray[Any, Any] = self._factors[1].to_numpy(dtype=object)
         return names
+
+    @cached_property
+    def _factors(self) -> Any:
+        return pd.factorize(self.courses["specialty"], sort=True)
 
     @cached_property
     def order(self) -> costs.Integers:

@@ -4,7 +4,6 @@ The only module that writes reports and tables. A report is built in a folder of
 and takes its place only when whole: a run that fails leaves the last good report untouched.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -22,7 +21,7 @@ import nbformat
 import pandas as pd
 import papermill
 
-from sca_analysis import engines
+from sca_analysis import cache, engines
 from sca_analysis.display import guard_formulas
 from sca_analysis.errors import ReportError, SCAError
 from sca_analysis.exports import Exports
@@ -273,12 +272,7 @@ def _hash_files(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[s
     paths = [folder / CONFIG, *files]
     if plan.standard and plan.standard not in STANDARDS:
         paths.append(folder / plan.standard)
-    hashes = []
-    for path in dict.fromkeys(paths):
-        if path.is_file():
-            with path.open("rb") as stream:
-                hashes.append((os.path.relpath(path, folder), hashlib.file_digest(stream, "sha256").hexdigest()))
-    return hashes
+    return [(os.path.relpath(path, folder), sha) for path, sha in cache.hash_files(paths).items() if sha]
 
 
 def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool, engine: str) -> nbformat.NotebookNode:
