@@ -320,6 +320,7 @@ def finish(figure: go.Figure, title: str, source: str, height: int) -> go.Figure
         height=height,
         margin={"l": 10, "r": 10, "t": 110, "b": 60},
         font={"size": 13, "color": "#1a1a1a"},
+        modebar={"remove": ["sendChartToCloud"]},  # plotly offers to upload a chart unless told not to
     )
     return figure.update_yaxes(automargin=True).update_xaxes(automargin=True)
 

@@ -1,7 +1,8 @@
 """The figures of the what-if notebook, drawn once and then moved. In: outcomes of ``what_if``; out: plotly figures.
 
-``new_figure`` lays the panels out and ``move_figure`` sets what each trace shows: plotly sends a widget only what
-changed. Axes are fixed by what is billed, so that a moving fee does not move them.
+``new_figure`` lays the panels out and ``move_figure`` sets what each trace shows. A figure is here what plotly's script
+reads, a dictionary: to set its parts through plotly's own classes takes four times as long, at every move. Axes are
+fixed by what is billed, so that a moving fee does not move them.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from plotly.subplots import make_subplots
 
 from sca_analysis.charts import short
 from sca_analysis.what_if import ANCHORS, PARTIES, Mark, Outcome, Ranges
+
+#: ``data``, a list of traces, and ``layout``.
+Figure = dict[str, Any]
 
 _COLOURS = {"in_network": "#999999", "out_of_network": "#D55E00", "sca": "#0072B2"}
 _NAMES = {"in_network": "in-network", "out_of_network": "OON", "sca": "agreement"}
@@ -34,7 +38,7 @@ _NAMES_WIDTH = 0.22
 _ROOM = 1.22
 
 
-def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
+def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> Figure:
     """Return the panels of a case: totals, cumulative cost by visit, and the axis of rates."""
     figure = make_subplots(
         rows=2,
@@ -113,8 +117,9 @@ def new_figure(outcome: Outcome, ranges: Ranges | None = None) -> go.Figure:
     figure.update_xaxes(zeroline=False, domain=[_NAMES_WIDTH, 1], **row)
     figure.layout.annotations[2].x = (_NAMES_WIDTH + 1) / 2
     _keep_simple(figure)
-    move_figure(figure, outcome, ranges)
-    return figure
+    plain_figure: Figure = figure.to_plotly_json()
+    move_figure(plain_figure, outcome, ranges)
+    return plain_figure
 
 
 def _keep_simple(figure: go.Figure) -> None:
@@ -128,7 +133,7 @@ def _keep_simple(figure: go.Figure) -> None:
     figure.update_layout(dragmode=False)
 
 
-def move_figure(figure: go.Figure, outcome: Outcome, ranges: Ranges | None = None) -> None:
+def move_figure(figure: Figure, outcome: Outcome, ranges: Ranges | None = None) -> None:
     """Show an outcome in the panels of ``new_figure``.
 
     Parameters
@@ -144,42 +149,46 @@ def move_figure(figure: go.Figure, outcome: Outcome, ranges: Ranges | None = Non
     _move_axis(figure, outcome)
 
 
-def _move_totals(figure: go.Figure, outcome: Outcome, ranges: Ranges | None) -> None:
+def _move_totals(figure: Figure, outcome: Outcome, ranges: Ranges | None) -> None:
     highest = outcome.totals["sca"]["billed"] / 100
     for number, arrangement in enumerate(_COLOURS):
         totals = [outcome.totals[arrangement][party] / 100 for party in PARTIES]
-        bar = figure.data[number]
-        bar.x, bar.y = _SIDES, totals
+        bar = figure["data"][number]
+        bar |= {"x": _SIDES, "y": totals}
         if ranges is None or arrangement == "in_network":
-            bar.error_y.array, bar.error_y.arrayminus = [0, 0, 0], [0, 0, 0]
+            bar["error_y"] |= {"array": [0, 0, 0], "arrayminus": [0, 0, 0]}
             continue
         found = [ranges[f"{party}_{arrangement}"] for party in PARTIES]
         # a whisker from P10 to P90; it may lie wholly on one side of the figure as set
-        bar.error_y.array = [max(0.0, float(r[2]) - total) for r, total in zip(found, totals, strict=True)]
-        bar.error_y.arrayminus = [max(0.0, total - float(r[0])) for r, total in zip(found, totals, strict=True)]
+        bar["error_y"] |= {
+            "array": [max(0.0, float(r[2]) - total) for r, total in zip(found, totals, strict=True)],
+            "arrayminus": [max(0.0, total - float(r[0])) for r, total in zip(found, totals, strict=True)],
+        }
         highest = max(highest, *(float(r[2]) for r in found))
-    figure.layout.yaxis.range = _steady(figure.layout.yaxis.range, highest * _ROOM)
+    _keep_steady(figure["layout"]["yaxis"], highest * _ROOM)
 
 
-def _steady(now: Sequence[float] | None, top: float) -> Sequence[float]:
+def _keep_steady(axis: dict[str, Any], top: float) -> None:
     """Keep an axis where its top still fits, so that bars can be compared while a slider moves."""
-    return now if now is not None and now[0] == 0 and 0.75 * now[1] <= top <= now[1] else (0, max(top, 1))
+    last = axis.get("range", (0, 0))[1]
+    if not 0.75 * last <= top <= last:
+        axis["range"] = (0, max(top, 1))
 
 
-def _move_course(figure: go.Figure, outcome: Outcome) -> None:
+def _move_course(figure: Figure, outcome: Outcome) -> None:
     visits = [*range(len(outcome.case.visits) + 1)]
     paid = {(a, p): [0, *(cents / 100 for cents in outcome.cumulative[a][p])] for a, p in _LINES}
     for number, line in enumerate(_LINES, start=3):
-        figure.data[number].x, figure.data[number].y = visits, paid[line]
+        figure["data"][number] |= {"x": visits, "y": paid[line]}
     for number, limit in ((7, "deductible"), (8, "out_of_pocket_max")):
         marks = [m for m in outcome.marks if m.limit == limit and m.arrangement != "in_network"]
-        trace = figure.data[number]
-        trace.x = [mark.visit for mark in marks]
-        trace.y = [paid[mark.arrangement, "member"][mark.visit] for mark in marks]
-        trace.text = [say_mark(mark) for mark in marks]
-    figure.layout.xaxis2.range = (0, visits[-1] * 1.03)
-    top = max(max(line) for line in paid.values()) * 1.05
-    figure.layout.yaxis2.range = _steady(figure.layout.yaxis2.range, top)
+        figure["data"][number] |= {
+            "x": [mark.visit for mark in marks],
+            "y": [paid[mark.arrangement, "member"][mark.visit] for mark in marks],
+            "text": [say_mark(mark) for mark in marks],
+        }
+    figure["layout"]["xaxis2"]["range"] = (0, visits[-1] * 1.03)
+    _keep_steady(figure["layout"]["yaxis2"], max(max(line) for line in paid.values()) * 1.05)
 
 
 def say_mark(mark: Mark) -> str:
@@ -191,32 +200,32 @@ def say_mark(mark: Mark) -> str:
     return f"{under}: {tier} {limit} of {short(mark.amount / 100)} {when}"
 
 
-def _move_axis(figure: go.Figure, outcome: Outcome) -> None:
+def _move_axis(figure: Figure, outcome: Outcome) -> None:
     def words(rate: Decimal) -> str:
         return f"{rate:,.1f}%" if outcome.is_percent else f"&#36;{rate:,.2f}"
 
-    zone, break_even, compared, fee = figure.data[9:13]
+    zone, break_even, compared, fee = figure["data"][9:13]
     found = outcome.zone
-    if found is None:
-        zone.x, zone.y, zone.text = [0, 0], [0, 0], ["", " empty: no rate serves plan and provider as well as OON"]
-    else:
-        zone.x, zone.y = [float(rate) for rate in found], [0, 0]
-        zone.text = ["", f" {words(found[0])} to {words(found[1])}"]
-    rates: list[Decimal | None] = [outcome.break_even[side] for side in _BREAK_EVEN]
-    break_even.x, break_even.y = [float(rate or 0) for rate in rates], [1, 2, 3]
-    break_even.text = [" no rate" if rate is None else f" {words(rate)}" for rate in rates]
-    break_even.marker.size = [0 if rate is None else 11 for rate in rates]
-    break_even.marker.symbol = ["triangle-left", "triangle-left", "triangle-right"]
+    zone["x"] = [0.0, 0.0] if found is None else [float(rate) for rate in found]
+    empty = " empty: no rate serves plan and provider as well as OON"
+    zone |= {"y": [0, 0], "text": ["", empty if found is None else f" {words(found[0])} to {words(found[1])}"]}
+    rates = [outcome.break_even[side] for side in _BREAK_EVEN]
+    _point(break_even, rates, [" no rate" if rate is None else f" {words(rate)}" for rate in rates], first=1)
+    break_even["marker"]["symbol"] = ["triangle-left", "triangle-left", "triangle-right"]
     known = {at.rate_of: at.rate for at in outcome.rates}
     rates = [known.get(anchor) for anchor in reversed(ANCHORS)]
-    compared.x, compared.y = [float(rate or 0) for rate in rates], [4, 5, 6, 7]
-    compared.text = [" not known, or none" if rate is None else f" {words(rate)}" for rate in rates]
-    compared.marker.size = [0 if rate is None else 11 for rate in rates]
+    _point(compared, rates, [" not known, or none" if rate is None else f" {words(rate)}" for rate in rates], first=4)
     at_fee = float(outcome.fee)
-    fee.x, fee.y, fee.text = [at_fee, at_fee], [-0.6, len(_ROWS) - 0.4], ["", f"this fee {words(outcome.fee)}"]
-    axis = figure.layout.xaxis3
-    axis.title.text = "% of what is billed" if outcome.is_percent else "rate of a unit [USD]"
-    axis.range = _steady(axis.range, max([at_fee, *compared.x, *break_even.x, 1.0]) * 1.15)
+    fee |= {"x": [at_fee, at_fee], "y": [-0.6, len(_ROWS) - 0.4], "text": ["", f"this fee {words(outcome.fee)}"]}
+    axis = figure["layout"]["xaxis3"]
+    axis["title"] = {"text": "% of what is billed" if outcome.is_percent else "rate of a unit [USD]"}
+    _keep_steady(axis, max([at_fee, *compared["x"], *break_even["x"], 1.0]) * 1.15)
+
+
+def _point(trace: dict[str, Any], rates: Sequence[Decimal | None], words: list[str], first: int) -> None:
+    """Mark rates in rows from ``first`` on; one that is not known has words and no mark."""
+    trace |= {"x": [float(rate or 0) for rate in rates], "y": [first + n for n in range(len(rates))], "text": words}
+    trace["marker"]["size"] = [0 if rate is None else 11 for rate in rates]
 
 
 def load_script() -> str:
@@ -224,7 +233,7 @@ def load_script() -> str:
     return str(get_plotlyjs())
 
 
-def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
+def new_portfolio_figure(effect: pd.DataFrame) -> Figure:
     """Return the bars of what paying at a basis changes by specialty, for plan, members and providers."""
     figure = make_subplots(
         rows=1, cols=3, subplot_titles=("Plan pays", "Members pay", "Providers receive"), shared_yaxes=True
@@ -263,16 +272,16 @@ def new_portfolio_figure(effect: pd.DataFrame) -> go.Figure:
         legend={"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
     )
     _keep_simple(figure)
-    move_portfolio_figure(figure, effect)
-    return figure
+    plain_figure: Figure = figure.to_plotly_json()
+    move_portfolio_figure(plain_figure, effect)
+    return plain_figure
 
 
-def move_portfolio_figure(figure: go.Figure, effect: pd.DataFrame) -> None:
+def move_portfolio_figure(figure: Figure, effect: pd.DataFrame) -> None:
     """Show the effect of another basis, as ``portfolio.pay_at`` returns it; the row of all is left to the table."""
     rows = effect[effect["specialty"] != "all"]
     names = rows["specialty"].tolist()
     for number, party in enumerate(PARTIES):
         for place, base in enumerate(("out_of_network", "assumed")):
-            bar = figure.data[2 * number + place]
             change = (rows[f"{party}_what_if"] - rows[f"{party}_{base}"]) / 100
-            bar.x, bar.y = change.tolist(), names
+            figure["data"][2 * number + place] |= {"x": change.tolist(), "y": names}

@@ -81,6 +81,7 @@ def test_runs_all_with_everything_drawn(browser: Browser, lab: tuple[str, Path],
     assert drawn.count() == page.locator(".jp-Notebook .js-plotly-plot").count() == figures + len(widgets) > 0
     for widget in widgets:
         assert page.locator(f"{widget} .barlayer path").count() > 0
+    assert page.locator("[data-title^='Share']").count() == 0, "a chart can be uploaded"
     page.screenshot(path=tmp_path / "lab.png")
     assert (problems, asked) == ([], [])
     for session in page.request.get(f"{address}/api/sessions").json():

@@ -4,6 +4,7 @@ Plotly's own FigureWidget sends what has changed; one such message that reaches 
 busy machine, stops it for good. This one holds the whole figure, and draws the latest.
 """
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,10 @@ class Chart(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("chart.js")
     figure = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
+
+    def show(self, figure: fee_charts.Figure) -> None:
+        """Draw a figure."""
+        self.figure = json.dumps(figure, allow_nan=False)
 
 
 @cache

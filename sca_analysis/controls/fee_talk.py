@@ -121,7 +121,8 @@ class FeeTalk:
         self._finding, self._problem, self._totals, self._rates, self._notes = (widgets.HTML() for _ in range(5))
         self._kept_table, self._files, self._chosen, self._typed_problem = (widgets.HTML() for _ in range(4))
         self._figure = fee_charts.new_figure(self.outcome, self._ranges)
-        self._chart = Chart(figure=self._figure.to_json(), label="Charts of the case")
+        self._chart = Chart(label="Charts of the case")
+        self._chart.show(self._figure)
         self._plot = framed(self._chart, "case")
         self._names = Names(
             names={
@@ -439,7 +440,7 @@ class FeeTalk:
 
     def _draw(self) -> None:
         fee_charts.move_figure(self._figure, self.outcome, self._ranges)
-        self._chart.figure = self._figure.to_json()
+        self._chart.show(self._figure)
 
     def _settle(self) -> None:
         """Draw what takes longer than a frame: ranges, files, names for screen readers."""

@@ -14,7 +14,7 @@ import traitlets
 from sca_analysis.errors import SCAError
 
 #: Rest of the slider after which ranges and files follow [s]: they take longer than a frame may.
-REST = 0.15
+REST = 0.25
 STYLE = """<style>
 .sca-what-if { --sca-line: #767676; }
 .sca-what-if h3 { margin: 0.5em 0 0.1em; font-size: 1.05em; line-height: 1.3; }

@@ -32,7 +32,8 @@ class PortfolioTalk:
         self.effect = pay_at(portfolio, self._basis.value, Decimal(percent))
         self._finding, self._table, self._left = (widgets.HTML() for _ in range(3))
         self._figure = fee_charts.new_portfolio_figure(self.effect)
-        self._chart = Chart(figure=self._figure.to_json(), label="Changes by specialty")
+        self._chart = Chart(label="Changes by specialty")
+        self._chart.show(self._figure)
         plot = framed(self._chart, "portfolio")
         names = Names(names={"sca-slider-percent": "Percentage"})
         self._basis.observe(self._choose, "value")
@@ -70,7 +71,7 @@ class PortfolioTalk:
         basis, percent = self._basis.value, self._percent.value
         self.effect = pay_at(self._portfolio, basis, percent)
         fee_charts.move_portfolio_figure(self._figure, self.effect)
-        self._chart.figure = self._figure.to_json()  # first: the page draws while the words are made
+        self._chart.show(self._figure)  # first: the page draws while the words are made
         self._finding.value = describe_effect(self.effect, basis, percent)
         self._table.value = tabulate_effect(self.effect)
 

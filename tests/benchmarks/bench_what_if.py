@@ -29,6 +29,8 @@ SERVER_UP = 60  # seconds until a server answers
 READY = 150  # seconds until the widgets are drawn: all courses of a year are built before
 LOST = 5  # seconds after which a move counts as not drawn
 MOST_LOST = 3  # moves not drawn after which nothing is measured any more
+#: Pauses between moves [ms], in turns: while it moves, when the ranges are just being reckoned, after it rested.
+PAUSES = (30, 300, 30, 200, 90, 600)
 #: A slider: its class, the class of the figure it moves, and which of the findings it changes.
 SLIDERS = {
     "bare FigureWidget": ("bare", "bare", 0),
@@ -137,7 +139,7 @@ def measure(page: Page, label: str, moves: int) -> list[float]:
         taken.append(page.evaluate("window.__taken"))
         if taken.count(-1) >= MOST_LOST:
             sys.exit(f"{label}: {MOST_LOST} of {len(taken)} moves were not drawn within {LOST} s")
-        page.wait_for_timeout(30 if number % 2 else 300)  # both while it moves and after it rested
+        page.wait_for_timeout(PAUSES[number % len(PAUSES)])
     say(f"{label}: {moves} moves")
     return taken[5:]  # the first ones warm up
 
