@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +19,11 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from sca_analysis import engines
+from sca_analysis import engines, holding
 from sca_analysis.errors import ParameterError, ReportError, SCAError
 from sca_analysis.monthly import parse_month
 from sca_analysis.readers.source import Entry
-from sca_analysis.report import NOTEBOOK, is_current, make_report, print_pdf
+from sca_analysis.report import NOTEBOOK, explain, is_current, make_report, print_pdf
 
 MOST_MONTHS = 240  # of one range: twenty years; more is a slip of the pen
 Outcome = Literal["made", "skipped", "failed"]
@@ -30,13 +31,14 @@ Outcome = Literal["made", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Run:
-    """One report to make: the month (YYYY-MM) of the exports in ``data``, to ``out/month``, by an engine."""
+    """One report to make: the month (YYYY-MM) of the exports in ``data``, to ``out/month``, as `make_report` does."""
 
     name: str
     month: str
     data: Path
     out: Path
     engine: str = engines.DEFAULT
+    identified: bool = False
 
     @property
     def folder(self) -> Path:
@@ -105,7 +107,9 @@ def parse_months(text: str) -> list[str]:
     return [f"{n // 12:04}-{n % 12 + 1:02}" for n in numbers]
 
 
-def read_plans(path: Path, months: str | None = None, engine: str = engines.DEFAULT) -> list[Run]:
+def read_plans(
+    path: Path, months: str | None = None, engine: str = engines.DEFAULT, identified: bool = False
+) -> list[Run]:
     """Return the runs of a parameter file: a list of ``{name, data, out, months}``.
 
     Parameters
@@ -116,6 +120,8 @@ def read_plans(path: Path, months: str | None = None, engine: str = engines.DEFA
         A month or range for all plans, in place of theirs.
     engine : str
         Of ``engines.ENGINES``, for all plans.
+    identified : bool
+        As of ``report.make_report``, for all plans.
 
     Raises
     ------
@@ -152,7 +158,7 @@ def read_plans(path: Path, months: str | None = None, engine: str = engines.DEFA
             raise ParameterError(f"{path}: the plan {plan.name!r} has no months: add them, or give MONTH.")
         listed = dict.fromkeys(month for text in wanted for month in parse_months(text))
         data, out = path.parent / plan.data, path.parent / plan.out
-        runs += [Run(plan.name, month, data, out, engine) for month in listed]
+        runs += [Run(plan.name, month, data, out, engine, identified) for month in listed]
     twice = [
         str(run.folder) for run, n in Counter(Run("", r.month, Path(), r.out.resolve()) for r in runs).items() if n > 1
     ]
@@ -201,41 +207,54 @@ def make_reports(
     began, lock = time.monotonic(), Lock()
 
     def write(line: str) -> None:
-        with lock:
+        with lock, suppress(OSError):  # a log on a full disk stops no run
             log(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}")
 
     def make(run: Run) -> Result:
         write(f"begin {_name(run)}")
-        result = _make_one(run, resume, pdf, notebook, progress and at_once == 1)
+        result = _make_one(run, resume, pdf, notebook, progress and at_once == 1, write)
         write(tell(result))
         return result
 
     write(f"start {len(runs)} runs, {at_once} at a time")
-    if at_once == 1:
-        results = [make(run) for run in runs]
-    else:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(holding.temporary())
+        except OSError as error:
+            write(why := f"no temporary folder can be made ({error.strerror}): free some room, or set TMPDIR.")
+            raise ReportError(why) from error
         # a thread waits for each kernel: a process for it would only load all libraries once more
         executor = ThreadPoolExecutor(at_once, thread_name_prefix="report")
-        try:
-            results = list(executor.map(make, runs))
-        finally:
-            executor.shutdown(cancel_futures=True)  # after Ctrl-C, those not begun are not made
+        stack.callback(executor.shutdown, cancel_futures=True)  # after Ctrl-C, those not begun are not made
+        results = list(map(make, runs) if at_once == 1 else executor.map(make, runs))
     write(summarize(results, time.monotonic() - began))
     return results
 
 
-def _make_one(run: Run, resume: bool, pdf: bool, notebook: Path, progress: bool) -> Result:
+def _make_one(
+    run: Run, resume: bool, pdf: bool, notebook: Path, progress: bool, write: Callable[[str], None]
+) -> Result:
+    def say(note: str) -> None:
+        write(f"note {_name(run)}: {note}")
+
     began = time.monotonic()
     outcome: Outcome = "made"
     why = ""
     try:
-        if resume and is_current(run.folder, run.month, run.data):
+        if run.out.is_dir():
+            with suppress(OSError), holding.alone(run.folder, say):  # the last good report may have to be put back
+                pass
+        if resume and is_current(run.folder, run.month, run.data, run.identified):
             outcome = "skipped"
         else:
-            make_report(run.month, run.data, run.out, notebook, progress, run.engine)
+            make_report(run.month, run.data, run.out, notebook, progress, run.engine, run.identified, say)
     except SCAError as error:
         return Result(run, "failed", time.monotonic() - began, str(error), error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on; its words may hold a value
+        if known := explain(type(error).__name__, str(error)):
+            where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
+            why = f"the report {run.month} failed{where}: {known}."
+            return Result(run, "failed", time.monotonic() - began, why, ReportError(why))
         why = f"the report {run.month} failed with {type(error).__name__}, which is no fault of the input."
         return Result(run, "failed", time.monotonic() - began, why, error)
     if pdf and not (outcome == "skipped" and (run.folder / "report.pdf").exists()):

@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from pathlib import Path
 import pandas as pd
 import platformdirs
 
+from sca_analysis.errors import ExportError
 from sca_analysis.intake import Account
 
 #: Environment variable: the folder of the cache, or ``off``.
@@ -108,14 +110,23 @@ def find(folder: Path, key: str, root: Path, day: date) -> Path | None:
 
 
 def start(folder: Path) -> Path:
-    """Return a new folder beside the entries in which one can be written."""
-    return Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+    """Return a new folder beside the entries in which one can be written; ``ExportError`` if there is no room."""
+    with _room(folder):
+        return Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
 
 
 def describe(entry: Path, account: Account, root: Path, day: date) -> None:
-    """Write the account of an entry beside its tables, and last what makes it whole."""
-    account.set_aside.to_parquet(entry / "set_aside.parquet", index=False)
-    account.findings.to_parquet(entry / "findings.parquet", index=False)
+    """Write the account of an entry beside its tables, and last what makes it whole.
+
+    Raises
+    ------
+    ExportError
+        If there is no room for it.
+
+    """
+    with _room(entry.parent):
+        account.set_aside.to_parquet(entry / "set_aside.parquet", index=False)
+        account.findings.to_parquet(entry / "findings.parquet", index=False)
     hashes = hash_files(account.beside)
     about = {
         "files": account.files,
@@ -125,7 +136,19 @@ def describe(entry: Path, account: Account, root: Path, day: date) -> None:
         "beside": {os.path.relpath(path, root): sha for path, sha in hashes.items()},
         "sizes": {p.name: p.stat().st_size for p in sorted(entry.glob("*.parquet"))},
     }
-    (entry / _ENTRY).write_text(json.dumps(about), encoding="utf-8")
+    with _room(entry.parent):
+        (entry / _ENTRY).write_text(json.dumps(about), encoding="utf-8")
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(
+            f"the tables read cannot be kept in {folder} ({error.strerror or 'it cannot be written to'}): free some "
+            f"room there, or set {PLACE} to a folder that has it."
+        ) from error
 
 
 def recall(entry: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
@@ -140,16 +163,18 @@ def recall(entry: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, tuple
 def finish(unfinished: Path, key: str, root: Path, day: date) -> Path:
     """Give a written entry its name, or take that of another run which was first; return the one that is there."""
     folder, entry = unfinished.parent, unfinished.parent / key
-    if theirs := find(folder, key, root, day):
-        shutil.rmtree(unfinished, ignore_errors=True)
-        return theirs
-    shutil.rmtree(entry, ignore_errors=True)  # it no longer holds
-    try:
-        unfinished.rename(entry)
-    except OSError:  # another run was faster by a moment
-        return unfinished
-    _prune(folder)
-    return entry
+    for _ in range(2):
+        try:
+            unfinished.rename(entry)
+        except OSError:  # there is one: of another run that was faster, which reads it by now, or one that is no good
+            if theirs := find(folder, key, root, day):
+                shutil.rmtree(unfinished, ignore_errors=True)
+                return theirs
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            _prune(folder)
+            return entry
+    return unfinished
 
 
 def hold(entry: Path) -> Path:

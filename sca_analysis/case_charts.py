@@ -7,8 +7,9 @@ number, never by its member.
 import pandas as pd
 import plotly.graph_objects as go
 
-from sca_analysis.charts import finish, short
+from sca_analysis.charts import finish, short, withhold_chart
 from sca_analysis.grounds import DOUBT, ENTER, GROUNDS, NOT_SHOWN, SHOWN, UNKNOWN
+from sca_analysis.privacy import find_few, say_count, say_part, sentence
 from sca_analysis.search import name_obstacles
 
 _FINDINGS = {SHOWN: "#0072B2", DOUBT: "#E69F00", ENTER: "#CC79A7", UNKNOWN: "#56B4E9", NOT_SHOWN: "#BBBBBB"}
@@ -26,7 +27,7 @@ _RATES = (
 )
 
 
-def draw_grounds(cases: pd.DataFrame, source: str) -> go.Figure:
+def draw_grounds(cases: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure:
     """Return how many cases show each ground, leave it in doubt, or wait for somebody to enter it.
 
     Parameters
@@ -34,12 +35,20 @@ def draw_grounds(cases: pd.DataFrame, source: str) -> go.Figure:
     cases : DataFrame
         Columns of ``tables.CASES``.
     source : str
+    fewest : int
+        Cases below which a bar is not drawn, nor the next smallest that would give it away.
 
     """
     figure = go.Figure()
     labels = [_WORDS[g] for g in reversed(GROUNDS)]
+    counted = pd.DataFrame(
+        [(g, finding, int((cases[g] == finding).sum())) for g in reversed(GROUNDS) for finding in _FINDINGS],
+        columns=["ground", "finding", "cases"],
+    )
+    few = find_few(counted, "cases", totals=(("ground",), ("finding",)), fewest=fewest)
+    counted["cases"] = counted["cases"].where(~few, 0)
     for finding, colour in _FINDINGS.items():
-        counts = [int((cases[g] == finding).sum()) for g in reversed(GROUNDS)]
+        counts = counted.loc[counted["finding"] == finding, "cases"].tolist()
         figure.add_bar(
             y=labels,
             x=counts,
@@ -57,11 +66,15 @@ def draw_grounds(cases: pd.DataFrame, source: str) -> go.Figure:
     figure.update_xaxes(title="cases")
     some = int((cases["grounds"] != "").sum())
     ready = int(cases["is_complete"].sum())
-    title = f"{some} of {len(cases)} cases show at least one ground; {ready} are complete"
+    title = sentence(
+        f"{say_part(some, len(cases), fewest)} cases show at least one ground; {say_count(ready, fewest)} are complete"
+    )
+    if few.any():
+        source += f" Not drawn: {few.sum()} bars of fewer than {fewest} cases, or that would give them away."
     return finish(figure, title, source, height=400)
 
 
-def draw_search(cases: pd.DataFrame, searched: pd.DataFrame, source: str) -> go.Figure:
+def draw_search(cases: pd.DataFrame, searched: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure:
     """Return why the providers listed in range of cases with a gap do not count.
 
     Parameters
@@ -69,9 +82,14 @@ def draw_search(cases: pd.DataFrame, searched: pd.DataFrame, source: str) -> go.
     cases, searched : DataFrame
         Columns of ``tables.CASES`` and ``tables.SEARCHED``.
     source : str
+    fewest : int
+        Cases with a gap of a specialty below which nothing is drawn of it.
 
     """
     in_gap = cases.loc[cases["gap"] == SHOWN, ["case_id", "specialty"]]
+    in_gap = in_gap[in_gap.groupby("specialty")["case_id"].transform("count") >= fewest]
+    if fewest and in_gap.empty:
+        return withhold_chart("Why listed providers do not count is withheld", source, fewest)
     rows = searched[~searched["why_not"].str.startswith("beyond")].merge(in_gap, on="case_id")
     kind = name_obstacles(rows["why_not"])
     counts = pd.crosstab(rows["specialty"], kind)

@@ -17,6 +17,7 @@ from sca_analysis.gaps import Gaps, find_gaps
 from sca_analysis.grounds import SHOWN
 from sca_analysis.network import Criteria
 from sca_analysis.phrases import count
+from sca_analysis.privacy import say_count, say_each, say_part
 from sca_analysis.register import build_register
 from sca_analysis.remedies import compare
 from sca_analysis.tables import MONTH_CHANGES, MOVED_CASES
@@ -112,8 +113,8 @@ def list_moved_cases(before: Standing | None, now: Standing) -> pd.DataFrame:
     return both[is_moved].sort_values(["rank", "case_id"], ignore_index=True)[list(MOVED_CASES.names)]
 
 
-def tell_changes(before: Standing | None, now: Standing) -> list[str]:
-    """Return what changed, in sentences for the summary."""
+def tell_changes(before: Standing | None, now: Standing, fewest: int = 0) -> list[str]:
+    """Return what changed, in sentences for the summary; counts of cases below ``fewest`` are withheld."""
     if before is None:
         return ["**Since last month.** There are no claims of the month before, so nothing is compared."]
     month = f"{before.as_of:%B %Y}"
@@ -126,20 +127,43 @@ def tell_changes(before: Standing | None, now: Standing) -> list[str]:
     moved = list_moved_cases(before, now)
     is_new, is_gone = moved["state_before"] == "new", moved["state"] == "no longer a case"
     stayed = moved[~is_new & ~is_gone]
-    parts.append(
-        f"new cases: {is_new.sum()}, no longer cases: {is_gone.sum()}, in another state: "
-        f"{(stayed['state'] != stayed['state_before']).sum()}"
+    new, gone, other = (
+        say_count(int(some.sum()), fewest) for some in (is_new, is_gone, stayed["state"] != stayed["state_before"])
     )
+    parts.append(f"new cases: {new}, no longer cases: {gone}, in another state: {other}")
     return [f"**Since {month}.** {'; '.join(parts)}."]
 
 
-def tell_actions(now: Standing, most: int = 3) -> list[str]:
-    """Return what needs action, by whom, in sentences for the summary."""
+def tell_actions(now: Standing, most: int = 3, fewest: int = 0) -> list[str]:
+    """Return what needs action, by whom, in sentences for the summary.
+
+    Parameters
+    ----------
+    now : Standing
+    most : int
+        Cases named.
+    fewest : int
+        Smallest count of people told; above 0, no case and no day is named either.
+
+    """
     alerts, cases = now.alerts, now.cases.table
-    by_whom = alerts["who"].value_counts()
+    by_whom = alerts["who"].value_counts().rename(index="for {}".format)
+    is_open = cases["state"].isin(["not_asked", "pending"]) & (cases["grounds"] != "")
+    ready = int((is_open & cases["is_complete"]).sum())
+    if fewest:
+        some = (
+            f"{say_count(len(alerts), fewest)} actions: {say_each(by_whom, fewest)}"
+            if len(alerts)
+            else "Nothing is due"
+        )
+        return [
+            f"**What to do on agreements.** {some}.",
+            f"**What to do on cases.** Complete, of the undecided cases with a ground shown: "
+            f"{say_part(ready, int(is_open.sum()), fewest)}.",
+        ]
     lines = []
     if len(alerts):
-        words = ", ".join(f"{n} for {who}" for who, n in by_whom.items())
+        words = say_each(by_whom, fewest)
         soonest = alerts.iloc[0]
         is_late = pd.Timestamp(soonest["due_date"]) < pd.Timestamp(now.as_of)
         lines.append(
@@ -149,12 +173,10 @@ def tell_actions(now: Standing, most: int = 3) -> list[str]:
         )
     else:
         lines.append("**What to do on agreements.** Nothing is due.")
-    is_open = cases["state"].isin(["not_asked", "pending"]) & (cases["grounds"] != "")
-    ready = cases[is_open & cases["is_complete"]]
     first = ", ".join(f"{r.case_id} ({r.specialty}, {r.grounds})" for r in cases[is_open].head(most).itertuples())
     lines.append(
         f"**What to do on cases.** {count(int(is_open.sum()), 'undecided case')} with a ground shown; complete: "
-        f"{len(ready)}." + (f" First by rank: {first}." if first else "")
+        f"{ready}." + (f" First by rank: {first}." if first else "")
     )
     return lines
 

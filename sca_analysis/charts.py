@@ -11,6 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sca_analysis.privacy import say_part
+
 STATUS_COLOURS = {
     "met": "#009E73",
     "closed": "#F0E442",
@@ -89,12 +91,14 @@ def draw_spend(spend: pd.DataFrame, source: str, most: int = 6) -> go.Figure:
     Parameters
     ----------
     spend : DataFrame
-        As ``claims.monthly_spend`` returns it. [USD]
+        As ``claims.monthly_spend`` returns it [USD]; amounts that are blank are withheld.
     source : str
     most : int
 
     """
-    out = spend[spend["is_out_of_network"]].assign(billed=spend["billed"].astype("float64"))
+    out = spend[spend["is_out_of_network"]].assign(billed=spend["billed"].astype("Float64"))
+    withheld = int(out["billed"].isna().sum())
+    out = out[out["billed"].notna()].astype({"billed": "float64"}).assign(month=lambda o: pd.to_datetime(o["month"]))
     largest = out.groupby("specialty")["billed"].sum().sort_values(ascending=False)
     named = list(largest.index[:most])
     out["shown"] = out["specialty"].where(out["specialty"].isin(named), "all others")
@@ -111,10 +115,15 @@ def draw_spend(spend: pd.DataFrame, source: str, most: int = 6) -> go.Figure:
     figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     figure.update_yaxes(title="billed out of network [USD a month]", tickprefix="&#36;")
     figure.update_xaxes(title="month of service", type="date", dtick="M1", tickformat="%b %y")
-    return finish(figure, _spend_finding(monthly), source, height=460)
+    title = _spend_finding(monthly)
+    if withheld:  # what is left says nothing of how a month compares with others
+        title = (
+            f"Behind {len(out)} of {len(out) + withheld} amounts of a month and specialty are enough patients to show"
+        )
+    return finish(figure, title, source, height=460)
 
 
-def draw_costs(courses: pd.DataFrame, source: str) -> go.Figure:
+def draw_costs(courses: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure:
     """Return the step from OON to SCA for plan, members and providers, over all costed courses.
 
     Parameters
@@ -122,9 +131,13 @@ def draw_costs(courses: pd.DataFrame, source: str) -> go.Figure:
     courses : DataFrame
         Columns of ``tables.COURSES``; courses without costs are left out and counted in the note.
     source : str
+    fewest : int
+        Courses below which nothing is drawn, here and in what is left out.
 
     """
     costed = courses[courses["not_costed"].isna()]
+    if any(0 < n < fewest for n in (len(costed), len(courses) - len(costed))):
+        return withhold_chart("What SCAs would change is withheld", source, fewest)
     figure = make_subplots(rows=1, cols=3, subplot_titles=list(_PARTIES.values()), shared_yaxes=True)
     totals = {p: [to_dollars(costed[f"{p}_{a}"]) for a in ("out_of_network", "sca")] for p in _PARTIES}
     for column, (oon, sca) in enumerate(totals.values(), start=1):
@@ -151,7 +164,7 @@ def draw_costs(courses: pd.DataFrame, source: str) -> go.Figure:
         f"Under SCAs at the rate assumed, members would pay {short(abs(member))} {'less' if member < 0 else 'more'} "
         f"and the plan {short(abs(plan))} {'more' if plan > 0 else 'less'} than OON"
     )
-    note = f"{source} {len(costed)} of {len(courses)} courses could be costed."
+    note = f"{source} {say_part(len(costed), len(courses), fewest)} courses could be costed."
     return finish(figure, title if len(costed) else "No course of treatment could be costed", note, height=430)
 
 
@@ -301,6 +314,14 @@ def _spend_finding(monthly: pd.DataFrame) -> str:
     change = total.iloc[-1] / before - 1
     side = "above" if change >= 0 else "below"
     return f"{words}, {abs(change):.0%} {side} the mean of the {len(total) - 1} months before"
+
+
+def withhold_chart(title: str, source: str, fewest: int) -> go.Figure:
+    """Return what stands in the place of a chart of so few people that it may not be shared."""
+    figure = go.Figure(layout={"xaxis": {"visible": False}, "yaxis": {"visible": False}})
+    words = f"Fewer than {fewest} patients are behind a part of this chart, so it is not drawn."
+    figure.add_annotation(text=words, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 14})
+    return finish(figure, title, source, height=260)
 
 
 def finish(figure: go.Figure, title: str, source: str, height: int) -> go.Figure:

@@ -188,7 +188,8 @@ def monthly_spend(exports: Exports, first: date, last: date) -> pd.DataFrame:
     -------
     DataFrame
         month (first day), specialty ("not in the standard" where the taxonomy code says none),
-        is_out_of_network, lines, billed, paid [USD, exact; paid is blank where no line says it].
+        is_out_of_network, patients (members of the taxonomy code that has most: there are so many at least), lines,
+        billed, paid [USD, exact; paid is blank where no line says it].
         Paid lines only: denied and reversed lines cost nothing.
 
     """
@@ -198,6 +199,7 @@ def monthly_spend(exports: Exports, first: date, last: date) -> pd.DataFrame:
         .with_columns(month=nw.col("service_date").dt.truncate("1mo"))
         .group_by("month", "taxonomy_code", "is_out_of_network")
         .agg(
+            patients=nw.col("member_id").n_unique(),
             lines=nw.len(),
             billed=nw.col("billed_amount").sum(),
             paid=nw.col("paid_amount").sum(),
@@ -207,6 +209,8 @@ def monthly_spend(exports: Exports, first: date, last: date) -> pd.DataFrame:
     grouped["specialty"] = specialty_of(grouped["taxonomy_code"]).fillna("not in the standard")
     grouped["month"] = pd.to_datetime(grouped["month"])
     keys = ["month", "specialty", "is_out_of_network"]
-    added = grouped.groupby(keys, as_index=False)[["lines", "billed", "paid", "known"]].sum()
+    together = grouped.groupby(keys, as_index=False)
+    added = together[["lines", "billed", "paid", "known"]].sum()
+    added.insert(len(keys), "patients", together["patients"].max()["patients"])
     added["paid"] = added["paid"].where(added.pop("known") > 0)  # what no line says is unknown, not zero
     return added.sort_values(keys, ignore_index=True)

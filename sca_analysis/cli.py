@@ -45,6 +45,9 @@ engine_option = click.option(
     show_default=True,
     help="What works on the tables; the figures are the same.",
 )
+identified_option = click.option(
+    "--identified", is_flag=True, help="Write to a folder of reports all the same, which else holds no such rows."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON alone on stdout.")
 
 
@@ -111,6 +114,11 @@ def main() -> None:
 @click.option("--jobs", type=int, help="Runs at a time; one for each core if not given.")
 @click.option("--pdf/--no-pdf", default=False, show_default=True, help="Print report.pdf too, with Chromium.")
 @click.option("--log", type=click.Path(path_type=Path), help="File to which the log is added, instead of stderr.")
+@click.option(
+    "--identified",
+    is_flag=True,
+    help="Case numbers, days, counties and small counts, for the plan's own use; every page says so.",
+)
 @engine_option
 @click.pass_context
 def report(
@@ -123,9 +131,13 @@ def report(
     jobs: int | None,
     pdf: bool,
     log: Path | None,
+    identified: bool,
     engine: str,
 ) -> None:
     """Make the report of MONTH (YYYY-MM, or a range YYYY-MM..YYYY-MM) as one offline HTML page with its tables.
+
+    It is de-identified unless --identified is given: its pseudonyms are made with the key in SCA_KEY, in the
+    file SCA_KEY_FILE, or in one that is made for you.
 
     Exit code 1: some of several reports failed; the others are made. 2: bad usage, or a single report that failed.
     """
@@ -135,9 +147,9 @@ def report(
         given = [n for n in ("data", "out") if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
         if given:
             raise ParameterError(f"{plans} says data and out of each plan: leave --{given[0]} out.")
-        runs = read_plans(plans, month, engine)
+        runs = read_plans(plans, month, engine, identified)
     elif month:
-        runs = [Run("", one, data, out, engine) for one in parse_months(month)]
+        runs = [Run("", one, data, out, engine, identified) for one in parse_months(month)]
     else:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     is_single = not plans and ".." not in (month or "")
@@ -231,6 +243,7 @@ def map_folder(folder: Path, plan: str, write: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder that gets all tables of adequacy, for internal use."
 )
+@identified_option
 @engine_option
 @json_option
 def gaps(
@@ -243,6 +256,7 @@ def gaps(
     joining: str | None,
     members: str | None,
     out: Path | None,
+    identified: bool,
     engine: str,
     as_json: bool,
 ) -> None:
@@ -250,6 +264,7 @@ def gaps(
     from sca_analysis.adequacy import change_network, measure_adequacy
     from sca_analysis.network import choose_criteria
 
+    _refuse_shared(out, identified, "small counts")
     kind: Kind = "facility" if facilities else "provider"
     exports = Exports.open(data, engine)
     day = _parse_date(as_of) if as_of else exports.last_day
@@ -285,6 +300,12 @@ def gaps(
         click.echo(shown.to_string(index=False, justify="left"))
 
 
+def _refuse_shared(out: Path | None, identified: bool, held: str) -> None:
+    """Refuse to put what tells of single members among reports, which are de-identified, unless it is meant."""
+    if out and not identified and "reports" in (part.casefold() for part in out.absolute().parts):
+        raise ParameterError(f"{out} is for reports, and these hold {held}: choose another --out, or add --identified.")
+
+
 def _split(npis: str | None) -> list[str]:
     return [npi.strip() for npi in (npis or "").split(",") if npi.strip()]
 
@@ -303,6 +324,7 @@ def _split(npis: str | None) -> list[str]:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder that gets the tables, member ids in them: for internal use."
 )
+@identified_option
 @engine_option
 @json_option
 def cases(
@@ -311,12 +333,14 @@ def cases(
     standards: str | None,
     collected: str,
     out: Path | None,
+    identified: bool,
     engine: str,
     as_json: bool,
 ) -> None:
     """List the candidates for an SCA with their grounds, evidence, costs and range of rates, by rank."""
     from sca_analysis.cases import RANKING
 
+    _refuse_shared(out, identified, "member ids")
     exports = Exports.open(data, engine)
     found = _find_cases(exports, as_of, standards, _parse_share(collected))
     for note in found.notes:
@@ -375,6 +399,7 @@ def _find_cases(exports: Exports, as_of: str | None, standards: str | None, coll
     help="A letter of your own: HTML with the variables of the packaged one.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write: .docx or .html.")
+@identified_option
 def dossier(
     case_id: str,
     data: Path,
@@ -383,10 +408,12 @@ def dossier(
     audience: "Audience",
     template: Path | None,
     out: Path,
+    identified: bool,
 ) -> None:
     """Write the request letter of CASE_ID with its evidence; `sca cases` lists the numbers."""
     from sca_analysis.dossier import write_dossier
 
+    _refuse_shared(out, identified, "the patient's number")
     exports = Exports.open(data)
     found = _find_cases(exports, as_of, standards, Decimal(1))
     write_dossier(found, exports, case_id, out, audience=audience, template=template)

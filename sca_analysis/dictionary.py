@@ -43,7 +43,8 @@ def _describe(table: Table) -> str:
     for column in table.columns:
         name = f"**{column.name}**" if column.required else column.name
         allowed = f" ({', '.join(column.allowed)})" if column.allowed else ""
-        lines.append(f"| {name} | {column.kind} | {column.unit} | {column.meaning}{allowed} |")
+        left_out = ". Not in a de-identified table" if column.identifies_member or column.tells_who else ""
+        lines.append(f"| {name} | {column.kind} | {column.unit} | {column.meaning}{allowed}{left_out} |")
     lines += ["", *(f"- {hazard}" for hazard in table.hazards), *([""] if table.hazards else [])]
     return "\n".join(lines) + "\n"
 

@@ -122,6 +122,8 @@ def _format(name: str, values: pd.Series) -> Callable[[object], str]:
         case Kind.FLAG:
             return lambda flag: "yes" if flag else "no"
         case Kind.DATE:
+            if pd.api.types.is_integer_dtype(values):  # a de-identified table has the year alone
+                return str
             return lambda day: day.isoformat() if type(day) is date else f"{day:%Y-%m-%d}"
         case _:
             return str

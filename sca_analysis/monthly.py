@@ -6,7 +6,6 @@ writes. All figures in the words are computed here from those tables.
 
 import re
 from calendar import monthrange
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -35,10 +34,10 @@ from sca_analysis.estimates import calibration, estimate_agreements
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
 from sca_analysis.outcomes import measure
+from sca_analysis.privacy import SMALL_CELL, say_count, say_each, say_part, say_some, withhold_few, withhold_small_cells
+from sca_analysis.pseudonyms import find_key, pseudonyms
+from sca_analysis.shared_tables import share
 
-#: Counts of members below this are not shown in anything meant to be shared. [CMS cell size
-#: suppression policy: cells of 1 to 10 are withheld]
-SMALL_CELL = 11
 _OF_MOVED = ["county_fips", "county", "specialty", "status_before", "status_after"]  # what tells of no member
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
@@ -60,6 +59,8 @@ class Month:
         As ``courses.range_specialties``.
     spend : DataFrame
         As ``claims.monthly_spend``, over the twelve months.
+    is_identified : bool
+        Whether tables, words and charts are as the plan sees them, for its own use, and not to be shared.
 
     """
 
@@ -71,6 +72,7 @@ class Month:
     before: Standing | None
     ranges: pd.DataFrame
     spend: pd.DataFrame
+    is_identified: bool = False
 
     @property
     def courses(self) -> pd.DataFrame:
@@ -107,12 +109,51 @@ class Month:
         """The plan, period and denominator of the figures, as shown under a chart."""
         return (
             f"Source: exports of {self.exports.plan.name}; claims {self.first:%Y-%m-%d} to {self.as_of:%Y-%m-%d}, "
-            f"{_people(self.gaps.members)} members covered on {self.as_of:%Y-%m-%d}."
+            f"{say_count(self.gaps.members)} members covered on {self.as_of:%Y-%m-%d}."
         )
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables of the report by name, without member identifiers and small cells."""
+        """The tables of the report by name: as they may be shared, unless the month is identified."""
+        if self.is_identified:
+            return self._internal
+        return share(self._internal, self.adequacy, self.courses, self._people, find_key(), self.as_of.year)
+
+    @cached_property
+    def searched(self) -> pd.DataFrame:
+        """The providers searched for each case, and why they do not count; cases are named as in ``tables``."""
+        searched = self.standing.cases.searched
+        if self.is_identified:
+            return searched
+        return searched.assign(case_id=pseudonyms(searched["case_id"], "case", find_key()))
+
+    @property
+    def use(self) -> str:
+        """What the report may be used for, in a sentence that stands at its head."""
+        if self.is_identified:
+            return "**Identified**: rows on single patients, for the plan's own use; not to be shared outside it."
+        return (
+            "De-identified: in rows on single patients, cases and providers have pseudonyms, days are years and "
+            f"counties are states (45 CFR 164.514(b)(2)); figures on fewer than {SMALL_CELL} people are withheld, with "
+            "others from which they could be reckoned, and blank. `sca report --identified` shows all of it."
+        )
+
+    @property
+    def fewest(self) -> int:
+        """The smallest count of people that may be told; 0 in an identified month."""
+        return 0 if self.is_identified else SMALL_CELL
+
+    @property
+    def _people(self) -> pd.Series:
+        """The member of each case and request, by its number."""
+        standings = [s for s in (self.standing, self.before) if s]
+        frames = [f for s in standings for f in (s.cases.table, s.register)]
+        found = pd.concat([f.set_index("case_id")["member_id"] for f in frames])
+        return found[~found.index.duplicated()]
+
+    @cached_property
+    def _internal(self) -> dict[str, pd.DataFrame]:
+        """The tables as the plan sees them: no member ids, but rows on single patients with days and counties."""
         files = self.exports.files.assign(
             reasons=["; ".join(f"{k}: {v}" for k, v in r.items()) for r in self.exports.files["reasons"]]
         )
@@ -155,7 +196,7 @@ class Month:
         }
 
 
-def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT) -> Month:
+def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT, identified: bool = False) -> Month:
     """Read an exports folder and return what it says about a month.
 
     Parameters
@@ -166,6 +207,8 @@ def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT) -
         YYYY-MM; figures are as of its last day, over the twelve months that end on it.
     engine : str
         What works on the tables, of ``engines.ENGINES``; the figures are the same.
+    identified : bool
+        Rows on single patients as the plan sees them; without, all is as it may be shared (`privacy`).
 
     Raises
     ------
@@ -176,6 +219,8 @@ def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT) -
 
     """
     as_of = parse_month(month)
+    if not identified:
+        find_key()  # says at once if there is none to be had
     exports = Exports.open(data, engine)
     first, _ = window(as_of)
     day = nw.col("service_date")
@@ -202,6 +247,7 @@ def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT) -
         before=take_standing(exports, earlier, criteria) if oldest.date() <= earlier else None,
         ranges=range_specialties(exports, as_of),
         spend=monthly_spend(exports, first, as_of),
+        is_identified=identified,
     )
 
 
@@ -223,8 +269,8 @@ def parse_month(month: str) -> date:
 def summarize(month: Month) -> str:
     """Return the summary as Markdown: what to do, what changed, then gaps, cases, costs, outcomes and input."""
     lines = (
-        *tell_actions(month.standing),
-        *tell_changes(month.before, month.standing),
+        *tell_actions(month.standing, fewest=month.fewest),
+        *tell_changes(month.before, month.standing, month.fewest),
         *_about_gaps(month),
         *_about_courses(month),
         *_about_outcomes(month),
@@ -255,8 +301,8 @@ def list_limits(month: Month) -> str:
     ]
     if gaps.members_not_placed:
         lines.append(
-            f"{_people(gaps.members_not_placed).capitalize()} of {_people(gaps.members)} members could not be placed "
-            "in a county of known type and are in no row of the gap table."
+            f"{say_count(gaps.members_not_placed).capitalize()} of {say_count(gaps.members)} members could not be "
+            "placed in a county of known type and are in no row of the gap table."
         )
     if gaps.rows_not_placed:
         lines.append(f"{gaps.rows_not_placed:,} active directory rows have no known place and are in range of nobody.")
@@ -268,48 +314,6 @@ def list_limits(month: Month) -> str:
     }
     lines += [f"No `{t}` in these exports: {effects[t]}." for t in exports.missing if t in effects]
     return "\n".join(f"- {line}" for line in lines)
-
-
-def withhold_small_cells(gaps: pd.DataFrame) -> pd.DataFrame:
-    """Blank the figures that tell of fewer than ``SMALL_CELL`` members; the status stays.
-
-    That is so for all figures of a county with so few, and for the share within the distance, and
-    the reason, which says it in members, where so few live on one side of it.
-    """
-    within = (gaps["share_within"] * gaps["members"]).round()
-    is_few = [part.between(1, SMALL_CELL - 1) for part in (gaps["members"], within, gaps["members"] - within)]
-    shown = gaps.astype({"members": "Int64", "share_within": "Float64", "nearest_miles": "Float64"})
-    shown.loc[is_few[0], ["members", "nearest_miles", "required_providers"]] = pd.NA
-    withheld = is_few[0] | is_few[1] | is_few[2]
-    shown.loc[withheld, "share_within"] = pd.NA
-    shown.loc[withheld, "reason"] = f"fewer than {SMALL_CELL} members on one side of the distance: figures withheld"
-    shown.loc[is_few[0], "reason"] = f"fewer than {SMALL_CELL} members: figures withheld"
-    return shown
-
-
-def withhold_few(frame: pd.DataFrame, count: str, beside: Sequence[str], of: str | None = None) -> pd.DataFrame:
-    """Blank a count of people below ``SMALL_CELL`` (0 stays), and the columns that would give it away.
-
-    Parameters
-    ----------
-    frame : DataFrame
-    count : str
-        Column of the count.
-    beside : sequence of str
-        Columns that are blanked with it.
-    of : str, optional
-        Column of the people that those counted are of: so few others are withheld too.
-
-    """
-    parts = [frame[count], frame[of] - frame[count]] if of else [frame[count]]
-    is_few = pd.concat([part.between(1, SMALL_CELL - 1).fillna(False) for part in parts], axis=1).any(axis=1)
-    shown = frame.astype({c: "Int64" for c in (count, *beside) if pd.api.types.is_integer_dtype(frame[c])})
-    return shown.assign(**{c: shown[c].where(~is_few) for c in (count, *beside)})
-
-
-def _people(count: int) -> str:
-    """Return a count of members in words that are fit to be shared."""
-    return f"fewer than {SMALL_CELL}" if 0 < count < SMALL_CELL else f"{count:,}"
 
 
 def _about_input(month: Month) -> str:
@@ -336,7 +340,8 @@ def _about_gaps(month: Month) -> list[str]:
         f"({table['county_fips'].nunique()} counties, {table['specialty'].nunique()} specialties) meet the standard"
         + (f"; {len(failing)} do not: {', '.join(parts)}." if parts else ".")
     ]
-    shown = failing[failing["members"] >= SMALL_CELL].sort_values(
+    shown = month.tables["gaps"].loc[failing.index]
+    shown = shown[(shown["members"] >= SMALL_CELL).fillna(False)].sort_values(
         ["members", "county", "specialty"], ascending=[False, True, True]
     )
     if len(shown):
@@ -358,32 +363,39 @@ def _about_gaps(month: Month) -> list[str]:
 
 
 def _about_courses(month: Month) -> list[str]:
-    spend, courses = month.spend, month.courses
+    spend, courses, fewest = month.spend, month.courses, month.fewest
     out = spend[spend["is_out_of_network"]]
+    if 0 < courses["member_id"].nunique() < fewest:
+        return [f"**Out of network.** Fewer than {fewest} members went out of network: their amounts are withheld."]
     billed, paid = (sum(out[c].dropna(), start=0) for c in ("billed", "paid"))
     is_known = out["paid"].notna().any() or out.empty
     in_gap = int((courses["gap_status"].fillna("met") != "met").sum())
     lines = [
         f"**Out of network.** ${billed:,.2f} billed and "
         + (f"${paid:,.2f} paid by the plan" if is_known else "an unknown amount paid by the plan")
-        + f" on paid OON lines of the twelve months; {len(courses)} OON courses of treatment, {in_gap} of them in a "
-        "county and specialty with a gap."
+        + f" on paid OON lines of the twelve months; {len(courses)} OON courses of treatment, "
+        f"{say_some(in_gap, len(courses), fewest)} of them in a county and specialty with a gap."
     ]
     costed = courses[courses["not_costed"].isna()]
     if costed.empty:
         reasons = courses["not_costed"].value_counts()
         why = f": {reasons.index[0]}" if len(reasons) else ""
         return [*lines, f"**Costs.** No course could be costed{why}."]
+    few = [n for n in (len(costed), len(courses) - len(costed)) if 0 < n < fewest]
+    known = f"**Costs.** {say_part(len(costed), len(courses), fewest)} courses could be costed"
+    if few:
+        return [*lines, f"{known}; amounts are withheld."]
     totals = {c: sum(costed[c], start=0) for c in costed if c.startswith(("plan_paid", "member_total"))}
     member, plan = totals["member_total_out_of_network"], totals["plan_paid_out_of_network"]
     agreed = int((costed["sca_rate_basis"] == "agreed_rate").sum())
     lines.append(
-        f"**Costs.** {len(costed)} of {len(courses)} courses could be costed. OON, their members owe ${member:,.2f}, "
+        f"{known}. OON, their members owe ${member:,.2f}, "
         f"denied lines in full, and the plan pays ${plan:,.2f}. Under SCAs members would owe "
         f"${totals['member_total_in_network']:,.2f} at "
         f"the in-network rate and ${totals['member_total_sca']:,.2f} at the rate assumed, and the plan would pay "
         f"${totals['plan_paid_in_network']:,.2f} and ${totals['plan_paid_sca']:,.2f}. The rate "
-        f"assumed is the agreed one for {agreed} courses and the usual charge, the ceiling, for the others."
+        f"assumed is the agreed one for {say_some(agreed, len(costed), fewest)} courses and the usual charge, the "
+        "ceiling, for the others."
     )
     return lines
 
@@ -397,12 +409,15 @@ def _about_outcomes(month: Month) -> list[str]:
             "**Outcomes.** No SCA was asked for in the twelve months, or there is no `agreements` in these exports."
         ]
     states = recent["decision"].value_counts()
-    counted = ", ".join(f"{states[d]} {d}" for d in ("approved", "denied", "withdrawn", "pending") if d in states)
+    counted = states[[d for d in ("approved", "denied", "withdrawn", "pending") if d in states]]
     days = recent["days_to_decision"].dropna()
-    took = f"; half were decided within {days.median():g} days" if len(days) else ""
-    lines = [f"**Outcomes.** {len(recent)} SCAs were asked for in the twelve months: {counted}{took}."]
+    took = f"; half were decided within {days.median():g} days" if len(days) and len(days) >= month.fewest else ""
+    lines = [
+        f"**Outcomes.** {say_count(len(recent), month.fewest)} SCAs were asked for in the twelve months: "
+        f"{say_each(counted, month.fewest)}{took}."
+    ]
     told = month.tables["calibration"]
-    told = told[(told["basis"] == "all") & (told["known"] > 0)]
+    told = told[(told["basis"] == "all") & (told["known"] > 0).fillna(False)]
     if len(told):
         words = ", ".join(f"{r.measure.replace('_', ' ')} {r.within} of {r.known}" for r in told.itertuples())
         lines.append(

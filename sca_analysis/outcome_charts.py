@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from sca_analysis.charts import PALETTE, finish
+from sca_analysis.charts import PALETTE, finish, withhold_chart
 from sca_analysis.errors import ParameterError
+from sca_analysis.privacy import find_few, say_count, say_part, sentence
 
 DECISIONS = {"approved": ("#009E73", ""), "denied": ("#D55E00", "/"), "withdrawn": ("#999999", ".")}
 _MEASURES = {
@@ -19,7 +20,7 @@ _MEASURES = {
 }
 
 
-def draw_decisions(register: pd.DataFrame, source: str) -> go.Figure:
+def draw_decisions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure:
     """Return the decisions by month, as they went.
 
     Parameters
@@ -28,15 +29,23 @@ def draw_decisions(register: pd.DataFrame, source: str) -> go.Figure:
         Columns of ``tables.REGISTER``; requests that are pending are counted in the note.
     source : str
         Plan, period and denominator, shown under the title.
+    fewest : int
+        Decisions below which a bar is not drawn, nor the next smallest that would give it away.
 
     """
     decided = register[register["decision"].isin(list(DECISIONS)) & register["decision_date"].notna()]
     months = decided["decision_date"].dt.to_period("M")
     figure = go.Figure()
+    title = "No request was decided"
     if len(decided):
         span = pd.period_range(months.min(), months.max(), freq="M")
+        table = pd.crosstab(months, decided["decision"]).reindex(span, fill_value=0)
+        table = table.reindex(columns=list(DECISIONS), fill_value=0).rename_axis("month").reset_index()
+        cells = table.melt("month", var_name="decision", value_name="n")
+        few = find_few(cells, "n", totals=(("month",), ("decision",)), fewest=fewest)
+        shown = cells.assign(n=cells["n"].where(~few, 0))
         for name, (colour, pattern) in DECISIONS.items():
-            counts = months[decided["decision"] == name].value_counts().reindex(span, fill_value=0)
+            counts = shown.loc[shown["decision"] == name, "n"]
             figure.add_bar(
                 x=span.to_timestamp(),
                 y=counts.to_numpy(),
@@ -50,12 +59,17 @@ def draw_decisions(register: pd.DataFrame, source: str) -> go.Figure:
     figure.update_xaxes(title="month of the decision", type="date", dtick="M1", tickformat="%b %y")
     figure.update_yaxes(title="decisions [requests a month]", tickformat=",d", rangemode="tozero")
     judged = decided[decided["decision"] != "withdrawn"]
-    approved = int((judged["decision"] == "approved").sum())
-    share = f" ({approved / len(judged):.0%})" if len(judged) else ""
-    title = f"{approved} of {len(judged)} requests decided were approved{share}"
+    approved, denied = ((judged["decision"] == name).sum() for name in ("approved", "denied"))
+    share = f" ({approved / len(judged):.0%})" if len(judged) and min(approved, denied) >= fewest else ""
+    if len(decided):
+        title = sentence(f"{say_part(approved, len(judged), fewest)} requests decided were approved{share}")
     pending, withdrawn = int((register["decision"] == "pending").sum()), len(decided) - len(judged)
-    note = f"{source} {_requests(withdrawn)} withdrawn, {pending} pending."
-    return finish(figure, title if len(decided) else "No request was decided", note, height=420)
+    note = f"{source} {sentence(_requests(withdrawn, fewest))} withdrawn, {say_count(pending, fewest)} pending."
+    if fewest and len(decided) and few.any():
+        note += f" Not drawn: {few.sum()} bars of fewer than {fewest} requests, or that would give them away."
+        if not shown["n"].any():
+            return withhold_chart(title, note, fewest)
+    return finish(figure, title, note, height=420)
 
 
 def draw_days(register: pd.DataFrame, source: str) -> go.Figure:
@@ -87,7 +101,7 @@ def draw_days(register: pd.DataFrame, source: str) -> go.Figure:
     return finish(figure, title, source, height=400)
 
 
-def draw_rates(register: pd.DataFrame, source: str) -> go.Figure:
+def draw_rates(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure:
     """Return where agreed rates lie between in-network rate and usual charge, by specialty.
 
     Parameters
@@ -95,12 +109,18 @@ def draw_rates(register: pd.DataFrame, source: str) -> go.Figure:
     register : DataFrame
         Columns of ``tables.REGISTER``; agreements whose three rates are known are drawn, a dot each.
     source : str
+    fewest : int
+        Agreements below which nothing is drawn, or nothing of a specialty.
 
     """
     agreed = register[register["decision"] == "approved"]
     known = agreed[agreed[["agreed_rate", "in_network_rate", "usual_charge"]].notna().all(axis=1)]
     low, rate, high = (known[c].astype("float64") for c in ("in_network_rate", "agreed_rate", "usual_charge"))
     known = known.assign(way=(rate - low) / (high - low))[(high > low).to_numpy()]
+    if 0 < len(known) < fewest:
+        return withhold_chart("Where agreed rates lie is withheld", source, fewest)
+    per_specialty = known.groupby("specialty")["way"].transform("count")
+    known = known.assign(specialty=known["specialty"].where(per_specialty >= fewest, "all others"))
     figure = go.Figure()
     medians = known.groupby("specialty")["way"].median().sort_values(kind="stable")
     for i, specialty in enumerate(medians.index):
@@ -126,7 +146,7 @@ def draw_rates(register: pd.DataFrame, source: str) -> go.Figure:
         name="median",
     )
     counts = known["specialty"].value_counts()
-    labels = [f"{s} ({counts[s]})" for s in medians.index]
+    labels = [f"{s} ({say_count(counts[s], fewest)})" for s in medians.index]
     figure.update_yaxes(tickvals=list(range(len(medians))), ticktext=labels, title="specialty (agreements)")
     figure.update_xaxes(title="way from the in-network rate (0%) to the usual charge (100%)", tickformat=".0%")
     figure.update_layout(legend={"orientation": "h", "y": -0.25, "yanchor": "top"})
@@ -134,11 +154,11 @@ def draw_rates(register: pd.DataFrame, source: str) -> go.Figure:
     if len(known):
         title = f"The median of {len(known)} agreed rates lies {known['way'].median():.0%} of the way from the "
         title += "in-network rate to the usual charge"
-    note = f"{source} Rates are known for {len(known)} of {len(agreed)} agreements."
+    note = f"{source} Rates are known for {say_part(len(known), len(agreed), fewest)} agreements."
     return finish(figure, title, note, height=220 + 48 * len(medians))
 
 
-def draw_sessions(register: pd.DataFrame, source: str) -> go.Figure:
+def draw_sessions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure:
     """Return sessions used against those authorised, an agreement that has ended each.
 
     Parameters
@@ -146,11 +166,15 @@ def draw_sessions(register: pd.DataFrame, source: str) -> go.Figure:
     register : DataFrame
         Columns of ``tables.REGISTER``.
     source : str
+    fewest : int
+        Agreements below which nothing is drawn.
 
     """
     ended = register[(register["state"] == "expired") & register["sessions_authorized"].notna()]
     limit, used = ended["sessions_authorized"].astype("int64"), ended["sessions_used"].astype("int64")
     over = used > limit
+    if 0 < len(ended) < fewest:
+        return withhold_chart("How many sessions were used is withheld", source, fewest)
     figure = go.Figure()
     most = int(max([*limit, *used, 1]))
     figure.add_scatter(
@@ -175,11 +199,13 @@ def draw_sessions(register: pd.DataFrame, source: str) -> go.Figure:
     title = "No agreement with a number of sessions has ended"
     if len(ended):
         title = f"Agreements that ended used {total} of {allowed} sessions authorised ({total / max(allowed, 1):.0%}); "
-        title += f"{int(over.sum())} of {len(ended)} went past them"
+        title += f"{say_part(int(over.sum()), len(ended), fewest)} went past them"
     return finish(figure, title, source, height=460)
 
 
-def draw_estimates(estimates: pd.DataFrame, source: str, measure: str = "visits", most: int = 60) -> go.Figure:
+def draw_estimates(
+    estimates: pd.DataFrame, source: str, measure: str = "visits", most: int = 60, fewest: int = 0
+) -> go.Figure:
     """Return the range estimated at the decision beside what came of it, a finished agreement each.
 
     Parameters
@@ -190,6 +216,8 @@ def draw_estimates(estimates: pd.DataFrame, source: str, measure: str = "visits"
     measure : {"visits", "sessions", "plan_paid", "cost_share"}
     most : int
         Agreements drawn: evenly chosen in the order of their P50 where there are more. All count in the title.
+    fewest : int
+        Agreements below which nothing is drawn.
 
     Raises
     ------
@@ -201,6 +229,8 @@ def draw_estimates(estimates: pd.DataFrame, source: str, measure: str = "visits"
         raise ParameterError(f"measure must be one of {', '.join(_MEASURES)}; {measure!r} is none.")
     finished = estimates[estimates["is_finished"].astype(bool)]
     known = finished[finished[f"{measure}_within"].notna()]
+    if 0 < len(known) < fewest:
+        return withhold_chart("Whether estimates were right is withheld", source, fewest)
     columns = [f"{measure}_{end}" for end in ("p50", "p10", "p90", "actual")]
     known = known.sort_values(columns, kind="stable")
     step = np.unique(np.linspace(0, max(len(known) - 1, 0), min(most, len(known))).round().astype(int))
@@ -239,13 +269,14 @@ def draw_estimates(estimates: pd.DataFrame, source: str, measure: str = "visits"
     within = int(known[f"{measure}_within"].sum())
     title = "No agreement that has ended has an estimate"
     if len(known):
-        title = f"{_MEASURES[measure].split(' [')[0].capitalize()}: {within} of {len(known)} agreements "
-        title += f"({within / len(known):.0%}) came out within P10 to P90 of their estimate; 80% would be ideal"
-    note = f"{source} {len(known)} of {len(finished)} agreements that have ended could be estimated."
+        title = f"{_MEASURES[measure].split(' [')[0].capitalize()}: {say_part(within, len(known), fewest)} agreements "
+        share = f"({within / len(known):.0%}) " if min(within, len(known) - within) >= fewest else ""
+        title += f"{share}came out within P10 to P90 of their estimate; 80% would be ideal"
+    note = f"{source} {say_part(len(known), len(finished), fewest)} agreements that have ended could be estimated."
     if len(drawn) < len(known):
         note += f" Drawn: {len(drawn)} of them."
     return finish(figure, title, note, height=440)
 
 
-def _requests(count: int) -> str:
-    return f"{count} {'request' if count == 1 else 'requests'}"
+def _requests(count: int, fewest: int) -> str:
+    return f"{say_count(count, fewest)} {'request' if count == 1 else 'requests'}"

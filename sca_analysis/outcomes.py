@@ -19,6 +19,7 @@ from sca_analysis.alerts import list_alerts
 from sca_analysis.contracting import make_or_buy
 from sca_analysis.errors import ParameterError
 from sca_analysis.estimates import calibration, estimate_agreements
+from sca_analysis.privacy import find_few
 from sca_analysis.register import build_register
 from sca_analysis.tables import MEASURES
 
@@ -95,23 +96,20 @@ def withhold(measures: pd.DataFrame, fewest: int) -> pd.DataFrame:
     measures : DataFrame
         As `measure` returns them.
     fewest : int
-        Smallest count shown, such as ``monthly.SMALL_CELL``. [members]
+        Smallest count shown, such as ``privacy.SMALL_CELL``. [members]
 
     Notes
     -----
-    A figure is withheld if few stand behind its numerator, its denominator or what is left of it. Where the groups
-    withheld of one measure and scope are together so few that the others would give them away, the smallest group
-    shown is withheld too.
+    A figure is withheld if few stand behind its numerator, its denominator or what is left of it. Where one group
+    alone of a measure and scope is withheld, or those withheld are together few, the total would give them away: the
+    smallest group shown is withheld too.
 
     """
     some, whole = measures["patients"], measures["patients_of"]
     few = pd.concat([n.between(1, fewest - 1) for n in (some, whole, whole - some)], axis=1).fillna(False).any(axis=1)
     few = few.astype(bool)
-    for _, part in measures[measures["scope"] != "all"].groupby(["scope", "measure"]):
-        hidden = few[part.index]
-        shown = part[~hidden & (part["patients"] > 0)]
-        if hidden.any() and part.loc[hidden, "patients"].sum() < fewest and len(shown):
-            few[shown["patients"].astype("int64").idxmin()] = True
+    groups = measures[measures["scope"] != "all"]
+    few[groups.index] = find_few(groups, "patients", (("scope", "measure"),), fewest=fewest, also=few[groups.index])
     kept = measures.assign(**{c: measures[c].where(~few, pd.NA) for c in [*_SHOWN, "patients", "patients_of"]})
     return kept.assign(note=measures["note"].where(~few, f"fewer than {fewest} members on one side: withheld"))
 

@@ -21,7 +21,7 @@ FIGURE = "application/vnd.plotly.v1+json"
 _SCRIPTS = ("figures.js", "tables.js")
 
 
-def render(notebook: nbformat.NotebookNode, title: str) -> str:
+def render(notebook: nbformat.NotebookNode, title: str, mark: str = "") -> str:
     """Return a run notebook as one HTML page that needs no network: plotly once, no code.
 
     Parameters
@@ -30,6 +30,8 @@ def render(notebook: nbformat.NotebookNode, title: str) -> str:
         Cells tagged ``not-in-report`` are left out.
     title : str
         Title of the page.
+    mark : str
+        What stands at the head of the page while it is read, and on every page that is printed; may be blank.
 
     """
     loader = jinja2.PackageLoader("sca_analysis")
@@ -40,7 +42,8 @@ def render(notebook: nbformat.NotebookNode, title: str) -> str:
     blocks = _list_blocks(notebook)
     figures = [b.pop("figure") for b in blocks if b["kind"] == "figure"]
     return environment.get_template("report.html.j2").render(
-        title=title,
+        title=f"{title} ({mark.partition(':')[0]})" if mark else title,
+        mark=mark,
         blocks=blocks,
         contents=[heading for b in blocks for heading in b.get("headings", [])],
         figures=_share_templates(figures),

@@ -1,17 +1,21 @@
 """Make the monthly report: run the notebook, publish it as one offline page, write the tables.
 
 The only module that writes reports and tables. A report is built in a folder of its own beside the last one
-and takes its place only when whole: a run that fails leaves the last good report untouched.
+and takes its place only when whole: a run that fails or is killed leaves the last good report untouched (``holding``
+says where that is certain).
 """
 
 import json
+import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,18 +24,25 @@ from typing import Any
 import nbformat
 import pandas as pd
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 
-from sca_analysis import cache, engines
+from sca_analysis import cache, engines, holding
 from sca_analysis.display import guard_formulas
 from sca_analysis.errors import ReportError, SCAError
 from sca_analysis.exports import Exports
 from sca_analysis.folder import CONFIG, Plan, find_files, read_config
 from sca_analysis.monthly import Month, parse_month
 from sca_analysis.page import render
+from sca_analysis.pseudonyms import find_key, name_key
 from sca_analysis.standards import STANDARDS
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "monthly_report.ipynb"
 FILES = ("report.html", "report.ipynb", "tables", "tables.xlsx", "set_aside.csv", "manifest.json")
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it warns of is an error of ours later
+# what Python, NumPy, Arrow and DuckDB raise
+_NO_MEMORY = ("MemoryError", "_ArrayMemoryError", "ArrowMemoryError", "OutOfMemoryException")
+#: What stands on every page of an identified report.
+IDENTIFIED = "IDENTIFIED: rows on single patients, for the plan's own use; not to be shared"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _PACKAGES = (
     "duckdb",
@@ -53,6 +64,8 @@ def make_report(
     notebook: Path = NOTEBOOK,
     progress: bool = False,
     engine: str = engines.DEFAULT,
+    identified: bool = False,
+    say: Callable[[str], object] = lambda note: None,
 ) -> Path:
     """Run the monthly notebook and publish it; return the folder of the report.
 
@@ -70,42 +83,62 @@ def make_report(
         Show a progress bar.
     engine : str
         What works on the tables, of ``engines.ENGINES``.
+    identified : bool
+        Rows on single patients as the plan sees them, marked on every page; without, all is as it may be shared
+        (``privacy``).
+    say : callable
+        Gets a sentence where another run is waited for, or what killed ones have left is cleared.
 
     Raises
     ------
     ParameterError, ExportError
         If the month, the engine or the exports cannot be used.
     ReportError
-        If a cell fails or the report cannot be written; says which, and where the notebook is.
+        If a cell fails, an input changes meanwhile, or the report cannot be written; says which, and where the
+        notebook is.
 
     """
     parse_month(month)
     engines.refuse_unknown(engine)
-    Exports.open(data)  # says at once what a cell would say later; the notebook finds what was read in the cache
+    # says at once what a cell would say later; the notebook finds what was read in the cache
+    exports = Exports.open(data)
+    if not identified:
+        find_key()
     if not notebook.exists():
         raise ReportError(f"there is no notebook {notebook}: run from a checkout of the project.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{month}-", dir=out))
-    except OSError as error:
-        raise ReportError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
-    try:
-        executed = _execute(month, data, work, notebook, progress, engine)
-        (work / "report.html").write_text(render(executed, f"SCA report {month}"), encoding="utf-8")
-        _take_place(work, out / month)
-    except papermill.PapermillExecutionError as error:
-        kept = out / f"{month}.failed.ipynb"
-        shutil.copyfile(work / "report.ipynb", kept)
-        raise ReportError(_say_failure(error, month, kept, out / month)) from error
-    except RuntimeError as error:  # nbclient's DeadKernelError is one
-        raise ReportError(
-            f"the report {month} failed since the notebook's kernel ended by itself or did not start "
-            f"({_say_left(out / month)}): see whether there was memory enough, and run fewer at a time."
-        ) from error
-    except OSError as error:
-        raise ReportError(f"the report {month} could not be written to {out} ({error.strerror}).") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    kept = out / f"{month}.failed.ipynb"
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(holding.alone(out / month, say))
+            work = Path(tempfile.mkdtemp(prefix=f".{month}-", dir=out))
+        except OSError as error:
+            raise ReportError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        try:
+            before = hash_inputs(exports)
+            executed = _execute(month, data, work, notebook, progress, engine, identified)
+            _refuse_changed(before, work / "manifest.json", month, out / month)
+            (work / "report.html").write_text(
+                render(executed, f"SCA report {month}", IDENTIFIED if identified else ""), encoding="utf-8"
+            )
+            holding.put(work, out / month)
+            kept.unlink(missing_ok=True)  # of a run that failed before
+        except papermill.PapermillExecutionError as error:
+            (work / "report.ipynb").replace(kept)  # whole or not at all, whatever room there is
+            raise ReportError(_say_failure(error, month, kept, out / month)) from error
+        except NoSuchKernel as error:
+            raise ReportError(
+                f"the report {month} failed since there is no Jupyter kernel python3 ({_say_left(out / month)}): "
+                "install ipykernel."
+            ) from error
+        except RuntimeError as error:  # nbclient's DeadKernelError is one
+            raise ReportError(
+                f"the report {month} failed since the notebook's kernel ended by itself or did not start "
+                f"({_say_left(out / month)}): see whether there was memory enough, and run fewer at a time."
+            ) from error
+        except OSError as error:
+            raise ReportError(_say_disk(error, month, out)) from error
     return out / month
 
 
@@ -122,16 +155,17 @@ def save_month(month: Month, folder: str | Path | None) -> None:
     if not folder:
         return
     target = Path(folder)
-    save_tables(month.tables, target)
+    save_tables(month.tables, target, IDENTIFIED if month.is_identified else "")
     guard_formulas(month.exports.set_aside).to_csv(target / "set_aside.csv", index=False, lineterminator="\n")
     manifest = describe_run(month)
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path, mark: str = "") -> None:
     """Write tables as ``folder/tables/*.csv`` and as sheets of ``folder/tables.xlsx``.
 
-    In CSV, text that begins like a formula has an apostrophe before it; in the workbook it is text as it stands.
+    In CSV, text that begins like a formula has an apostrophe before it; in the workbook it is text as it stands, and
+    ``mark`` heads every printed page.
 
     Raises
     ------
@@ -143,7 +177,7 @@ def save_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         for name, frame in tables.items():
             guard_formulas(frame).to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
-        _write_xlsx(tables, folder / "tables.xlsx")
+        _write_xlsx(tables, folder / "tables.xlsx", mark)
     except OSError as error:
         raise ReportError(f"{folder} cannot be written to ({error.strerror}): choose another.") from error
 
@@ -158,6 +192,8 @@ def describe_run(month: Month) -> dict[str, Any]:
             "as_of": month.as_of.isoformat(),
             "data": str(month.exports.folder),
             "engine": month.exports.store.engine,
+            "identified": month.is_identified,
+            "pseudonym_key": _name_key(month.is_identified),
         },
         "inputs": [{"path": p, "sha256": h} for p, h in hash_inputs(month.exports)],
         "rows": [
@@ -169,16 +205,22 @@ def describe_run(month: Month) -> dict[str, Any]:
     }
 
 
+def _name_key(identified: bool) -> str:
+    """Return what tells keys of pseudonyms apart; blank where there are no pseudonyms."""
+    return "" if identified else name_key(find_key())
+
+
 def hash_inputs(exports: Exports) -> list[tuple[str, str]]:
     """Return the path and SHA-256 of every input file, of exports.yaml and of a standard of its own."""
     return _hash_files(exports.folder, exports.plan, exports.paths)
 
 
-def is_current(folder: Path, month: str, data: Path) -> bool:
+def is_current(folder: Path, month: str, data: Path, identified: bool = False) -> bool:
     """Return whether a report is whole and was made from what is there now, so that it need not be made again.
 
-    That is so where every file of it is there, and its manifest names the same month, exports folder,
-    version of this package, and the same input files with the same SHA-256, no more and no fewer.
+    That is so where every file of it is there, and its manifest names the same month, exports folder, version of this
+    package, key of the pseudonyms (none: identified), and the same input files with the same SHA-256, no more and no
+    fewer.
 
     Parameters
     ----------
@@ -188,6 +230,8 @@ def is_current(folder: Path, month: str, data: Path) -> bool:
         YYYY-MM.
     data : Path
         Exports folder.
+    identified : bool
+        As of `make_report`.
 
     Raises
     ------
@@ -199,17 +243,30 @@ def is_current(folder: Path, month: str, data: Path) -> bool:
         return False
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        made = (manifest["parameters"]["month"], manifest["parameters"]["data"], manifest["versions"]["sca-analysis"])
+        given = manifest["parameters"]
+        made = (given["month"], given["data"], given["pseudonym_key"], manifest["versions"]["sca-analysis"])
         used = sorted((one["path"], one["sha256"]) for one in manifest["inputs"])
     except (OSError, ValueError, KeyError, TypeError):
         return False  # not a manifest of ours: the report is made again
-    if made != (month, str(data.resolve()), version("sca-analysis")):
+    if made != (month, str(data.resolve()), _name_key(identified), version("sca-analysis")):
         return False
     config = read_config(data)
     paths = [path for _, source in config.sources() for path in find_files(data, source)]
     if config.reference.taxonomy:
         paths.append(data / config.reference.taxonomy)
     return sorted(_hash_files(data, config.plan, paths)) == used
+
+
+def explain(name: str, words: str) -> str | None:
+    """Return in plain words what an error of memory or disk means, by its class and its message; None for others.
+
+    Of the message, which may hold a value of a row, only the system's number is looked at.
+    """
+    if name in _NO_MEMORY:
+        return "there was not memory enough, so close other programs, run fewer at a time, or raise SCA_MEMORY if set"
+    if number := re.match(r"\[Errno (\d+)\]", words):
+        return os.strerror(int(number[1]))
+    return None
 
 
 def print_pdf(page: Path, timeout: float = 120) -> Path:
@@ -231,7 +288,13 @@ def print_pdf(page: Path, timeout: float = 120) -> Path:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise ReportError(f"there is no PDF of {page}, since none of {', '.join(BROWSERS)} is installed.")
-    with tempfile.TemporaryDirectory(prefix="sca-pdf-", ignore_cleanup_errors=True) as work:
+    target, unfinished = page.with_suffix(".pdf"), page.with_name(f".{page.stem}.pdf")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(holding.alone(page.parent))  # so that the page stays the one that is printed
+            work = stack.enter_context(tempfile.TemporaryDirectory(prefix="sca-pdf-", ignore_cleanup_errors=True))
+        except OSError as error:
+            raise ReportError(f"there is no PDF of {page}, since it cannot be written ({error.strerror}).") from error
         printed = Path(work) / "report.pdf"
         command = [
             *(browser, "--headless", "--disable-gpu", "--disable-background-networking", "--disable-sync"),
@@ -255,16 +318,21 @@ def print_pdf(page: Path, timeout: float = 120) -> Path:
                 f"did not end within {timeout:g} seconds" if isinstance(error, subprocess.TimeoutExpired) else "failed"
             )
             raise ReportError(f"there is no PDF of {page}, since {Path(browser).name} {why}.") from error
-        if done.returncode or not printed.exists() or not printed.read_bytes().startswith(b"%PDF"):
+        if done.returncode or not _is_pdf(printed):
             raise ReportError(f"there is no PDF of {page}, since {Path(browser).name} failed.")
-        target = page.with_suffix(".pdf")
         try:
-            unfinished = target.with_name(f".{target.name}")
             shutil.copyfile(printed, unfinished)
             unfinished.replace(target)
         except OSError as error:
+            unfinished.unlink(missing_ok=True)
             raise ReportError(f"there is no PDF of {page}, since it cannot be written ({error.strerror}).") from error
     return target
+
+
+def _is_pdf(path: Path) -> bool:
+    """Return whether a PDF is there from its first words to its last: a full disk cuts it short."""
+    content = path.read_bytes() if path.exists() else b""
+    return content.startswith(b"%PDF") and content.rstrip().endswith(b"%%EOF")
 
 
 def _hash_files(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[str, str]]:
@@ -275,7 +343,9 @@ def _hash_files(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[s
     return [(os.path.relpath(path, folder), sha) for path, sha in cache.hash_files(paths).items() if sha]
 
 
-def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool, engine: str) -> nbformat.NotebookNode:
+def _execute(
+    month: str, data: Path, work: Path, notebook: Path, progress: bool, engine: str, identified: bool
+) -> nbformat.NotebookNode:
     """Run the notebook in a kernel of its own, with parameters passed as data."""
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # the kernel inherits it: figures as data, no script
     executed: nbformat.NotebookNode = papermill.execute_notebook(
@@ -286,6 +356,7 @@ def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool,
             "data": str(data.resolve()),
             "folder": str(work.resolve()),
             "engine": engine,
+            "identified": identified,
         },
         progress_bar={"file": sys.stderr} if progress else False,
         log_output=False,
@@ -296,28 +367,33 @@ def _execute(month: str, data: Path, work: Path, notebook: Path, progress: bool,
     return executed
 
 
-def _take_place(work: Path, final: Path) -> None:
-    """Put a whole report in the place of the last one, which is kept until then."""
-    work.chmod(0o755)  # mkdtemp made it for the owner alone
-    former = final.with_name(f".{final.name}-former")
-    shutil.rmtree(former, ignore_errors=True)
-    if final.exists():
-        final.rename(former)
-    try:
-        work.rename(final)
-    except OSError:
-        if former.exists():
-            former.rename(final)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+def _refuse_changed(before: list[tuple[str, str]], manifest: Path, month: str, final: Path) -> None:
+    """Raise ``ReportError`` if an input is another at the end of the notebook: its tables may be of either."""
+    if not manifest.exists():  # a notebook of one's own need not write one
+        return
+    after = {one["sha256"] for one in json.loads(manifest.read_text(encoding="utf-8"))["inputs"]}
+    changed = [path for path, sha in before if sha not in after]
+    if changed:
+        raise ReportError(
+            f"the report {month} failed since {', '.join(changed)} changed or went while it was made "
+            f"({_say_left(final)}): run it again once nobody writes the exports."
+        )
 
 
 def _say_failure(error: papermill.PapermillExecutionError, month: str, kept: Path, final: Path) -> str:
     """Say in one sentence which cell failed; only an error of ours has a message fit to be shown."""
-    what = f": {error.evalue.rstrip('.')}" if _is_ours(error.ename) else f" with {error.ename}"
+    known = error.evalue.rstrip(".") if _is_ours(error.ename) else explain(error.ename, error.evalue)
+    what = f": {known}" if known else f" with {error.ename}"
     code = (error.source.strip().splitlines() or [""])[0]
     where = f"cell {error.cell_index + 1} (`{code}`)"
     return f"the report {month} failed in {where}{what} ({_say_left(final)}; the notebook as far as it ran is {kept})."
+
+
+def _say_disk(error: OSError, month: str, out: Path) -> str:
+    """Say what could not be read, written or started, and where if it is not the report."""
+    where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
+    what = f"could not be written to {out}" if where.is_relative_to(out) else f"failed at {where}"
+    return f"the report {month} {what} ({error.strerror or 'its folder is gone'}; {_say_left(out / month)})."
 
 
 def _say_left(final: Path) -> str:
@@ -331,10 +407,11 @@ def _is_ours(name: str) -> bool:
     return name in {k.__name__ for k in kinds}
 
 
-def _write_xlsx(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+def _write_xlsx(tables: Mapping[str, pd.DataFrame], path: Path, mark: str) -> None:
     """Write one sheet a table; text stays text, whatever it begins with."""
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs={"options": options}) as writer:
+        writer.book.set_properties({"created": datetime(1980, 1, 1)})  # as its parts have: one content, one file
         money = writer.book.add_format({"num_format": "#,##0.00"})
         for name, frame in tables.items():
             plain = frame.copy()
@@ -343,6 +420,8 @@ def _write_xlsx(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
             plain[exact] = plain[exact].astype("Float64")
             plain.to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0))
             sheet = writer.sheets[name]
+            if mark:
+                sheet.set_header(f"&C{mark}")
             for place, column in enumerate(frame):
                 sheet.set_column(place, place, max(12, min(40, len(column) + 2)), money if column in exact else None)
             sheet.autofilter(0, 0, max(len(frame), 1), max(len(frame.columns) - 1, 0))

@@ -40,7 +40,9 @@ class Column:
 
     ``required`` rows are set aside when the cell is blank; ``allowed`` lists the only values
     accepted, in lower case; ``past`` marks dates that cannot lie after the export's period;
-    ``default`` stands in for a blank cell.
+    ``default`` stands in for a blank cell. ``identifies_member`` and ``tells_who`` columns are not in a
+    de-identified table: what names a member, and what could give one away (free text, miles from a
+    home, days counted from a known day).
     """
 
     name: str
@@ -52,6 +54,7 @@ class Column:
     past: bool = False
     default: str | None = None
     identifies_member: bool = False
+    tells_who: bool = False
 
 
 @dataclass(frozen=True)
@@ -444,7 +447,13 @@ CASES = Table(
         Column("searched", Kind.COUNT, "providers of the specialty listed in range on any terms", unit="providers"),
         Column("usable", Kind.COUNT, "of those, usable for the member on asked_on", unit="providers"),
         Column("usable_seen", Kind.COUNT, "of those, with a claim in the 12 months before", unit="providers"),
-        Column("nearest_usable_miles", Kind.NUMBER, "to the nearest of those in range; blank = none", unit="miles"),
+        Column(
+            "nearest_usable_miles",
+            Kind.NUMBER,
+            "to the nearest of those in range; blank = none",
+            unit="miles",
+            tells_who=True,
+        ),
         Column("max_miles", Kind.NUMBER, "maximum distance of the standard", unit="miles"),
         Column("billed", Kind.MONEY, "charges of the visits in the 12 months", unit="USD"),
         *(c for c in COURSES.columns if c.name.startswith(("plan_paid", "member_total", "provider_net"))),
@@ -474,8 +483,13 @@ EVIDENCE = Table(
         Column("case_id", Kind.CODE, "as in cases"),
         Column("statement", Kind.CODE, "S1 to S10"),
         Column("number", Kind.COUNT, "order within the statement"),
-        Column("evidence", Kind.TEXT, "what is so, with its figures, period and denominator"),
-        Column("source", Kind.TEXT, "claims, directory, members, benefits, fees, or who entered it and when"),
+        Column("evidence", Kind.TEXT, "what is so, with its figures, period and denominator", tells_who=True),
+        Column(
+            "source",
+            Kind.TEXT,
+            "claims, directory, members, benefits, fees, or who entered it and when",
+            tells_who=True,
+        ),
         Column("is_internal", Kind.FLAG, "holds figures of the plan that a provider is not shown"),
     ),
 )
@@ -489,7 +503,7 @@ SEARCHED = Table(
         Column("npi", Kind.NPI, "provider"),
         Column("provider_name", Kind.TEXT, "name as listed"),
         Column("taxonomy_code", Kind.TAXONOMY, "NUCC taxonomy code of the row"),
-        Column("miles", Kind.NUMBER, "straight line from the member's home to the row", unit="miles"),
+        Column("miles", Kind.NUMBER, "straight line from the member's home to the row", unit="miles", tells_who=True),
         Column("languages", Kind.TEXT, "as listed"),
         Column("telehealth", Kind.FLAG, "as listed"),
         Column("last_visit_date", Kind.DATE, "last claim in the 12 months to asked_on; blank = none"),
@@ -708,8 +722,14 @@ MEMBERS_BEHIND = Table(
         Column("county_fips", Kind.FIPS, "county of the home"),
         Column("network_id", Kind.CODE, "network of the member"),
         Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
-        Column("nearest_miles", Kind.NUMBER, "to the nearest usable row; blank = none", unit="miles"),
-        Column("nearest_listed_miles", Kind.NUMBER, "to the nearest active row, closed ones too", unit="miles"),
+        Column("nearest_miles", Kind.NUMBER, "to the nearest usable row; blank = none", unit="miles", tells_who=True),
+        Column(
+            "nearest_listed_miles",
+            Kind.NUMBER,
+            "to the nearest active row, closed ones too",
+            unit="miles",
+            tells_who=True,
+        ),
         Column("is_within", Kind.FLAG, "whether a usable row is within the standard"),
     ),
     hazards=("One row is one member: not for sharing outside the plan.",),
@@ -759,9 +779,11 @@ REGISTER = Table(
         Column("requested_date", Kind.DATE, "day of the request"),
         Column("decision_date", Kind.DATE, "day of the decision; blank = pending"),
         Column("days_to_decision", Kind.COUNT, "from request to decision", unit="days"),
-        Column("days_pending", Kind.COUNT, "from request to the as-of date, while pending", unit="days"),
+        Column(
+            "days_pending", Kind.COUNT, "from request to the as-of date, while pending", unit="days", tells_who=True
+        ),
         Column("decision", Kind.CODE, "approved, denied, withdrawn or pending"),
-        Column("denial_reason", Kind.TEXT, "why it was denied"),
+        Column("denial_reason", Kind.TEXT, "why it was denied", tells_who=True),
         Column("state", Kind.CODE, "pending, denied, withdrawn, not_begun, in_force, used_up or expired"),
         Column("requested_rate", Kind.MONEY, "rate a unit asked for", unit="USD"),
         Column("agreed_rate", Kind.MONEY, "rate a unit agreed", unit="USD"),
@@ -775,7 +797,7 @@ REGISTER = Table(
         Column("sessions_authorized", Kind.COUNT, "visits authorised; blank = no limit", unit="visits"),
         Column("effective_date", Kind.DATE, "first day of the agreement"),
         Column("expiry_date", Kind.DATE, "last day of the agreement"),
-        Column("days_to_expiry", Kind.COUNT, "to the last day; below 0 = past", unit="days"),
+        Column("days_to_expiry", Kind.COUNT, "to the last day; below 0 = past", unit="days", tells_who=True),
         Column("sessions_used", Kind.COUNT, "days with a line within the dates", unit="visits", default="0"),
         Column("sessions_denied", Kind.COUNT, "of those authorised, denied", unit="visits", default="0"),
         Column("sessions_left", Kind.COUNT, "authorised and not used; blank = no limit", unit="visits"),
@@ -870,7 +892,7 @@ ALERTS = Table(
         Column("case_id", Kind.CODE, "request number"),
         Column("specialty", Kind.TEXT, "name as in 42 CFR 422.116(b)"),
         Column("amount", Kind.MONEY, "money in question; blank = none is known", unit="USD"),
-        Column("reason", Kind.TEXT, "why, with figures, and what to do"),
+        Column("reason", Kind.TEXT, "why, with figures, and what to do", tells_who=True),
     ),
     hazards=("One row is one patient: not for sharing outside the plan.",),
 )

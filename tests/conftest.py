@@ -16,15 +16,24 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Exports read once are taken up by every test of a run, but never by another run."""
+    """Exports read once are taken up by every test of a run, but never by another run; pseudonyms have a key."""
     with pytest.MonkeyPatch.context() as patch:
+        key = tmp_path_factory.mktemp("key") / "pseudonym.key"
+        key.write_text("a key for tests alone", encoding="utf-8")
+        patch.setenv("SCA_KEY_FILE", str(key))
         patch.setenv("SCA_CACHE", str(tmp_path_factory.getbasetemp().parent / "cache"))
         yield
 
 
 @pytest.fixture(scope="session")
 def june() -> Month:
-    """The last month of the committed sample, analysed."""
+    """The last month of the committed sample, analysed, as the plan sees it."""
+    return analyse_month(SAMPLE, "2026-06", identified=True)
+
+
+@pytest.fixture(scope="session")
+def shared_june() -> Month:
+    """The same month, de-identified."""
     return analyse_month(SAMPLE, "2026-06")
 
 

@@ -14,9 +14,10 @@ from sklearn.neighbors import BallTree
 from sca_analysis.adequacy import Adequacy, list_points, measure_adequacy
 from sca_analysis.exports import Exports
 from sca_analysis.gaps import list_distances, tabulate
-from sca_analysis.monthly import Month, withhold_few
+from sca_analysis.monthly import Month
 from sca_analysis.network import VECTOR, locate, read_network
 from sca_analysis.places import EARTH_RADIUS_MILES
+from sca_analysis.privacy import withhold_few
 from sca_analysis.standards import STANDARDS, load_counties
 from sca_analysis.tables import CHANGES, COMPLIANCE, FIX, LISTINGS
 from tests.conftest import ROOT, SAMPLE

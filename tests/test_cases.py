@@ -31,6 +31,7 @@ FEE = {
     "out_of_network_allowed": "65.00",
     "usual_charge": "95.00",
 }
+TO_USUAL = "in-network rate to usual charge, which is the ceiling in a gap (S2)"
 
 
 @pytest.fixture(scope="module")
@@ -230,11 +231,16 @@ def test_state_is_that_of_the_day(tmp_path, columns, state):
 
 def test_a_request_without_visits_is_a_case_while_it_is_open(tmp_path):
     wanted = [request(provider_npi=npi(7), taxonomy_code="2084P0800X", case_id="A7")]
+    wanted.append(wanted[0] | {"provider_npi": npi(8), "case_id": "A8", "procedure_code": "90837"})
     cases, _ = one_case(tmp_path / "e", agreements=wanted)
     row = cases.find("A7")
     assert (row["specialty"], row["visits"], row["state"]) == ("Psychiatry", 0, "pending")
     assert row["not_costed"] == "no OON visits in the twelve months"
-    assert (row["rate_low"], row["gap"]) == (pd.NA, "shown") or pd.isna(row["rate_low"])
+    assert row[["rate_low", "rate_high", "charge"]].isna().all()
+    assert row["rate_basis"] == "no OON visits to reckon from, and there is no in-network rate or charge to go by"
+    named = cases.find("A8")  # it says for which procedure, so that there are fees to go by
+    assert named["rate_basis"] == f"no OON visits to reckon from: {TO_USUAL}"
+    assert (named["rate_low"], named["rate_high"]) == (Decimal("60.00"), Decimal("95.00"))
     denied = [request(provider_npi=npi(7), case_id="A7", decision="denied", decision_date="2026-03-04")]
     cases, _ = one_case(tmp_path / "f", agreements=denied)
     with pytest.raises(ParameterError, match="'A7' is no case as of 2026-06-30"):
@@ -340,6 +346,9 @@ def test_facts_entered_count_from_the_day_they_were_entered(tmp_path):
     assert row["setback"] == "not shown"
     assert "w9" in row["to_enter"].split("; ")
     assert cases.notes == ["1 facts were entered for cases that are not in the list as of 2026-06-30."]
+    latest = cases.entered[["case_id", "fact", "value"]].to_numpy().tolist()
+    assert latest == [["A1", "w9", "no"], ["A1", "setback", "no"]]  # in the order in which they were entered
+    assert cases.entered.index.tolist() == [0, 1]
     assert said(cases, "A1", "S6") == ["Starting over would not set the patient back."]
 
 
@@ -368,7 +377,10 @@ def test_language_that_nobody_usable_lists(tmp_path, listed, finding):
 
 def test_bargaining_zone_where_balance_bills_are_not_collected(tmp_path):
     _, row = one_case(tmp_path / "e", collection=Collection(balance_bill=Decimal("0.2")))
-    assert row["rate_basis"].startswith("no rate serves")  # the plan pays nothing OON: all is deductible
+    # the plan pays nothing OON: all is deductible
+    no_zone = "no rate serves plan and provider as well as OON does, if the provider collects 20% of balance bills"
+    assert row["rate_basis"] == f"{no_zone}: {TO_USUAL}"
+    assert (row["rate_low"], row["rate_high"]) == (Decimal("60.00"), Decimal("95.00"))
     _, row = one_case(
         tmp_path / "f",
         oon={"out_of_network_deductible": "0.00", "out_of_network_coinsurance": "0.10"},
@@ -377,7 +389,10 @@ def test_bargaining_zone_where_balance_bills_are_not_collected(tmp_path):
     # a visit OON: plan 58.50, member 6.50 + 35 of balance bill, provider 65 + 7 = 72. Ten under an SCA at 100:
     # 500 of deductible, then 80% of 500 = 400, which is less than the plan's 585: it agrees to any rate
     assert (row["rate_low"], row["rate_high"]) == (Decimal("72.00"), Decimal("100.00"))
-    assert "20% of balance bills" in row["rate_basis"]
+    assert row["rate_basis"] == (
+        "bargaining zone: the provider's break-even to the plan's, SCA against OON, if the provider collects 20% of "
+        "balance bills"
+    )
 
 
 def test_ranked_by_the_rule_stated(sample):
@@ -453,3 +468,126 @@ def test_s10_what_came_of_the_agreement(sample, planted):
             assert "sessions used up to 2026-06-30" in told[0]
         assert (state == "ended") == (case in ended), case
         assert state == "used_up" or case not in over - ended, case
+
+
+# ---- the range of rates without benefits, and what the list says as a whole
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    """The cases of six members with one OON provider, by member; nobody's benefits are known."""
+    fees = [
+        FEE,
+        FEE | {"locality": "NY-01", "usual_charge": "999.00"},
+        FEE | {"procedure_code": "NO-USUAL", "usual_charge": None},
+        FEE | {"procedure_code": "LOW-USUAL", "usual_charge": "55.00"},
+        FEE | {"procedure_code": "NO-RATE", "in_network_rate": None},
+    ]
+    units = {"member": "M5", "procedure_code": "P", "units": "1"}
+    visits = [
+        {"member": "M1"},
+        {"member": "M2", "procedure_code": "NO-USUAL", "billed_amount": "88.00"},
+        {"member": "M3", "procedure_code": "LOW-USUAL"},
+        {"member": "M4", "procedure_code": "NO-RATE"},
+        # 590.00 of P, at 130, 125, 110 and 100 a unit, and 589.99 of another
+        units | {"billed_amount": "130.00"},
+        units | {"billed_amount": "250.00", "units": "2"},
+        units | {"billed_amount": "110.00"},
+        units | {"billed_amount": "100.00"},
+        units | {"procedure_code": "90837", "billed_amount": "589.99"},
+        units | {"procedure_code": "Q", "billed_amount": "900.00", "network_status": "in"},
+        units | {"procedure_code": "Q", "billed_amount": "900.00", "day": "2025-06-30"},  # before the twelve months
+        {"member": "M6", "procedure_code": "S"},
+        {"member": "M6", "procedure_code": "R"},
+    ]
+    common = {"provider": 1, "taxonomy_code": "2084P0800X", "network_status": "out"}
+    claims = [claim(**common | {"day": f"2026-03-{n:02d}"} | visit) for n, visit in enumerate(visits, start=1)]
+    members = [span(f"M{n}") for n in range(1, 7)]
+    folder = tmp_path_factory.mktemp("rated")
+    exports = open_tables(folder, claims=claims, directory=[listing(50)], members=members, fees=fees)
+    return list_cases(exports, DAY)
+
+
+@pytest.mark.parametrize(
+    ("member", "low", "high", "basis"),
+    [
+        ("M1", "60.00", "95.00", f"break-even rates could not be found: {TO_USUAL}"),
+        # what was billed is the ceiling; the ceiling holds for the in-network rate too
+        ("M2", "60.00", "88.00", f"break-even rates could not be found: {TO_USUAL}"),
+        ("M3", "55.00", "55.00", f"break-even rates could not be found: {TO_USUAL}"),
+        ("M4", None, None, "break-even rates could not be found, and there is no in-network rate or charge to go by"),
+    ],
+)
+def test_without_benefits_the_range_is_that_of_the_fees(rated, member, low, high, basis):
+    row = rated.table.set_index("member_id").loc[member]
+    found = [None if pd.isna(row[c]) else str(row[c]) for c in ("rate_low", "rate_high")]
+    assert found == [low, high]
+    assert row["rate_basis"] == basis
+
+
+def test_the_fee_of_the_plan_and_no_localitys_counts(rated):
+    row = rated.table.set_index("member_id").loc["M1"]
+    fees = ["in_network_rate", "medicare_rate", "out_of_network_allowed", "usual_charge"]
+    assert [str(row[fee]) for fee in fees] == ["60.00", "70.00", "65.00", "95.00"]
+
+
+def test_the_rates_are_of_the_procedure_most_billed_at_its_middle_charge(rated):
+    """Of an even number of charges the lower of the middle ones; of two procedures billed alike the first by code."""
+    table = rated.table.set_index("member_id")
+    assert (table.loc["M5", "procedure_code"], table.loc["M5", "charge"]) == ("P", Decimal("110.00"))
+    assert (table.loc["M6", "procedure_code"], table.loc["M6", "charge"]) == ("R", Decimal("100.00"))
+
+
+def test_cases_alike_are_ranked_by_what_is_billed_and_then_by_number(rated):
+    """Nobody's costs are known, so nothing is at stake that could tell them apart."""
+    table = rated.table
+    assert [str(b) for b in table["billed"]] == ["1179.99", "200.00", "100.00", "100.00", "100.00", "88.00"]
+    alike = table["case_id"].tolist()[2:5]
+    assert alike == sorted(alike)
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table.index.tolist() == [0, 1, 2, 3, 4, 5]
+    assert table["at_stake"].isna().all()
+
+
+def test_more_at_stake_comes_first_and_an_agreement_in_force_last(tmp_path):
+    """One visit of 300 is worth more than one of 200, whatever is billed; what is agreed needs nobody's work."""
+    members = {"M1": "200.00", "M2": "300.00", "M3": "900.00"}
+    agreed = request(member_id="M3", decision="approved", agreed_rate="80.00", decision_date="2026-03-03")
+    visit = {"taxonomy_code": "2084P0800X", "network_status": "out"}
+    exports = open_tables(
+        tmp_path / "e",
+        claims=[claim(member, 1, "2026-03-05", **visit, billed_amount=billed) for member, billed in members.items()],
+        directory=[listing(50)],
+        members=[span(member) for member in members],
+        benefits=[BENEFITS | OON],
+        fees=[FEE],
+        agreements=[agreed | {"expiry_date": "2026-12-31"}],
+    )
+    cases = list_cases(exports, DAY, find_gaps(exports, DAY))
+    table = cases.table
+    assert table["member_id"].tolist() == ["M2", "M1", "M3"]
+    assert table["state"].tolist() == ["not_asked", "not_asked", "agreed"]
+    # all is deductible: OON the whole bill, under an SCA at the usual charge 95, or at 80 as agreed
+    assert table["at_stake"].tolist() == [Decimal("205.00"), Decimal("105.00"), Decimal("820.00")]
+    assert cases.requests["gap_status"].tolist() == ["met"] * 3, "the county has a psychiatrist"
+
+    missing = cases.missing
+    assert list(missing) == ["fact", "cases", "of_cases"]
+    assert missing.index.tolist() == list(range(len(missing)))
+    assert set(missing["of_cases"]) == {2}, "what is agreed needs no facts"
+    assert missing["cases"].max() == 2
+    counts = list(zip(-missing["cases"], missing["fact"], strict=True))
+    assert counts == sorted(counts), "what is missing most comes first"
+
+    assert list(cases.summary) == list(grounds.FINDINGS)
+    assert cases.summary.index.tolist() == list(grounds.GROUNDS)
+    assert (cases.summary.sum(axis=1) == 3).all()
+    assert cases.summary.loc["setback", "to be entered"] == 3
+    assert (cases.summary.dtypes == "int64").all()
+    assert cases.notes == []
+
+
+def test_an_unknown_number_is_said_to_be_no_case(sample):
+    with pytest.raises(ParameterError) as raised:
+        sample.find("nope")
+    assert str(raised.value) == "'nope' is no case as of 2026-06-30: `sca cases` lists them with their numbers."

@@ -5,12 +5,14 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sca_analysis import rules
+from sca_analysis import check, rules
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
 from sca_analysis.readers.source import Source
@@ -516,3 +518,111 @@ def test_every_kind_has_rules_that_have_a_meaning():
         strict, notes = rules.rules_for(table, table.names, Source(path="x"), date(2026, 6, 30))
         assert {r.name for r in [*strict, *notes]} <= set(rules.MEANINGS)
         assert len(notes) < 60  # one bit each of a BIGINT
+
+
+def test_lost_lines_are_set_aside_in_their_places_in_every_file(tmp_path):
+    """Of two files read together, each has a line with a cell too many, which the parser loses, and a bad row."""
+    header, good = ",".join(CLAIM), ",".join(CLAIM.values())
+    lost, bad = f"{good},one too many", good.replace("200.00", "x")
+    (tmp_path / "claims1.csv").write_text("\n".join([header, good, lost, bad, ""]), encoding="utf-8")
+    third = good.replace("C1", "C2")
+    (tmp_path / "claims2.csv").write_text("\n".join([header, bad, third, lost, lost, ""]), encoding="utf-8")
+    (tmp_path / "claims3.csv").write_text(f"{header}\n", encoding="utf-8")  # no rows, and none lost
+    write(tmp_path / "directory.csv", [LISTING])
+    (tmp_path / "exports.yaml").write_text("claims: {path: claims*.csv}\ndirectory: {path: directory.csv}\n")
+    exports = Exports.open(tmp_path)
+    columns = ["table", "path", "row", "column", "value_class", "reason", "rows"]
+    amount = ("billed_amount", "text of 1 characters", "not_an_amount:billed_amount", 1)
+    line = ("", "whole row", "too_many_fields", 1)
+    assert [tuple(row) for row in exports.set_aside[columns].to_numpy()] == [
+        ("claims", "claims1.csv", 3, *line),
+        ("claims", "claims1.csv", 4, *amount),
+        ("claims", "claims2.csv", 2, *amount),
+        ("claims", "claims2.csv", 4, *line),
+        ("claims", "claims2.csv", 5, *line),
+    ]
+    files = exports.files.set_index("path")
+    assert files[["rows_read", "accepted", "set_aside"]].to_numpy().tolist()[:3] == [[3, 1, 2], [4, 1, 3], [0, 0, 0]]
+    assert files["reasons"].tolist()[:3] == [
+        {"not_an_amount:billed_amount": 1, "too_many_fields": 1},
+        {"not_an_amount:billed_amount": 1, "too_many_fields": 2},
+        {},
+    ]
+
+
+def test_findings_of_rules_come_before_those_of_versions(tmp_path):
+    """A rounded amount, an inferred reversal and the versions that no longer count, of five accepted rows."""
+    rows = [{}, {"billed_amount": "-200.00"}, {"line_number": "2", "billed_amount": "170.005"}]
+    rows += [{"line_number": "2", "claim_version": "2"}, {"line_number": "3"}]
+    exports = opened(tmp_path, "claims", rows)
+    found = exports.findings[exports.findings["path"] == "claims.csv"]
+    shown = found[["level", "rule", "column", "rows", "of_rows"]].to_numpy().tolist()
+    assert shown == [
+        ["repaired", "amount_rounded", "billed_amount", 1, 5],
+        ["information", "reversal_inferred", "claim_status", 1, 5],
+        ["information", "superseded", "claim_version", 2, 5],
+    ]
+    assert found["meaning"].tolist() == [rules.MEANINGS[rule] for rule in found["rule"]]
+
+
+@pytest.mark.parametrize("pattern", ["%Q", "MM/DD/YYYY"])
+def test_a_pattern_that_reads_no_date_is_refused(tmp_path, pattern):
+    with pytest.raises(ExportError) as raised:
+        opened(tmp_path, "claims", [{}], date_format=pattern)
+    assert str(raised.value) == (
+        f"exports.yaml: claims: date_format {pattern!r} is no pattern of a date; write it like '%m/%d/%Y'."
+    )
+
+
+def test_each_of_several_date_formats_must_be_one(tmp_path):
+    with pytest.raises(ExportError, match=r"date_format 'nope' is no pattern of a date"):
+        opened(tmp_path, "claims", [{}], date_format=["%Y-%m-%d", "nope"])
+
+
+def test_rows_of_a_fee_that_fill_other_columns_complete_each_other(tmp_path):
+    """Medicare's rate beside the plan's own is no duplicate; a second rate of the plan's own is."""
+    write(tmp_path / "claims.csv", [CLAIM])
+    write(tmp_path / "directory.csv", [LISTING])
+    own, medicare = {"in_network_rate": "60.00"}, {"medicare_rate": "70.00"}
+    blank = {"procedure_code": "90837", "locality": "", "in_network_rate": "", "medicare_rate": ""}
+    rows = [own, medicare, {"in_network_rate": "61.00"}, own, {"locality": "NY-01"} | own]
+    write(tmp_path / "fees.csv", [blank | row for row in rows])
+    exports = Exports.open(tmp_path)
+    assert aside(exports) == {4: "duplicate_key", 5: "duplicate_row"}
+    fees = query(exports, "SELECT locality, in_network_rate, medicare_rate FROM fees ORDER BY locality NULLS FIRST")
+    assert fees == [(None, Decimal("60.00"), Decimal("70.00")), ("NY-01", Decimal("60.00"), None)]
+
+
+def test_rows_of_no_file_are_none():
+    assert duckdb.sql(f"SELECT count(*) FROM (SELECT 1 AS _file) WHERE {check.rows_in([])}").fetchall() == [(0,)]
+
+
+def write_many_claims(path, rows):
+    """Claims as Parquet without compression, so that a byte changed is a byte of a value or of what tells of values."""
+    columns = {name: [value] * rows for name, value in CLAIM.items()} | {"claim_id": [f"C{n}" for n in range(rows)]}
+    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_refused(tmp_path):
+    write(tmp_path / "directory.csv", [LISTING])
+    write_many_claims(tmp_path / "claims.parquet", 2_000)
+    content = bytearray((tmp_path / "claims.parquet").read_bytes())
+    content[len(content) // 3 : len(content) // 2] = b"\xff" * (len(content) // 2 - len(content) // 3)
+    (tmp_path / "claims.parquet").write_bytes(content)
+    with pytest.raises(ExportError) as raised:
+        Exports.open(tmp_path)
+    assert str(raised.value) == (
+        "claims.parquet cannot be read to its end as parquet (it is damaged): free some room, or export it again."
+    )
+
+
+def test_too_little_memory_is_said_to_be_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCA_MEMORY", "4MB")
+    write(tmp_path / "directory.csv", [LISTING])
+    write_many_claims(tmp_path / "claims.parquet", 30_000)
+    with pytest.raises(ExportError) as raised:
+        Exports.open(tmp_path)
+    assert str(raised.value) == (
+        "claims.parquet cannot be read to its end as parquet (memory or the temporary folder is full, or the file is "
+        "gone): free some room, or export it again."
+    )

@@ -470,6 +470,60 @@ def one_course(**changes):
     return arrays([{**course, **changes}])
 
 
+def with_family(cases, **changes):
+    """The course with a family's accumulators in-network, in cents."""
+    return replace(cases, in_network=replace(cases.in_network, family=family(**changes)))
+
+
+def test_of_an_aggregate_deductible_only_the_family_counts():
+    """Of the family's 3,000, 2,890 are used: of two visits at 180 it takes 110, not his own 100."""
+    cases = with_family(one_course(), is_aggregate=True, deductible=300_000, deductible_used=289_000)
+    split = costs.compare_arrangements(cases)["sca"]
+    assert split.deductible.tolist() == [[11_000, 0, 0]]
+    assert split.member_cost_share.tolist() == [[11_000 + 1_400, 3_600, 0]]
+
+
+def test_of_an_embedded_deductible_the_first_that_is_met_counts():
+    """The member's own 100 are met before the family's 110, and the family's 60 before his own 100."""
+    for left, taken in ((11_000, 10_000), (6_000, 6_000)):
+        cases = with_family(one_course(), deductible=300_000, deductible_used=300_000 - left)
+        assert costs.compare_arrangements(cases)["sca"].deductible.tolist() == [[taken, 0, 0]]
+
+
+def test_a_new_plan_year_begins_with_the_whole_deductible_of_the_family():
+    """Two visits at 180, in December and in January: 110 are left of the family's 150, and then again all 150."""
+    visit = {"units": Decimal(1), "billed": Decimal(200)}
+    visits = [visit | {"date": date(2026, 12, 30)}, visit | {"date": date(2027, 1, 2)}]
+    cases = one_course(visits=visits, expiry=date(2027, 12, 31))
+    cases = with_family(cases, is_aggregate=True, deductible=15_000, deductible_used=4_000)
+    assert costs.compare_arrangements(cases)["sca"].deductible.tolist() == [[11_000, 15_000, 0]]
+
+
+def test_nothing_more_is_owed_once_the_family_has_reached_its_maximum():
+    """Of the family's 5,000, 4,880 are paid: of 116 and 36 the member owes 116 and 4, and in a new year all again."""
+    visit = {"units": Decimal(1), "billed": Decimal(200)}
+    days = (date(2026, 11, 30), date(2026, 12, 30), date(2027, 1, 2))
+    cases = one_course(visits=[visit | {"date": day} for day in days], expiry=date(2027, 12, 31))
+    cases = with_family(cases, out_of_pocket_max=500_000, out_of_pocket_used=488_000)
+    assert costs.compare_arrangements(cases)["sca"].member_cost_share.tolist() == [[11_600, 400, 11_600, 0]]
+
+
+def test_a_copay_takes_the_place_of_all_coinsurance():
+    """Whatever the visit costs: a copay of 25, at 8,000 allowed and 20% coinsurance, is 25 to the cent."""
+    cases = one_course()
+    tier = replace(cases.in_network, copay=np.array([2_500]), has_copay=np.array([True]), deductible=np.array([0]))
+    _, share = costs.adjudicate(tier, np.array([[800_000]]), np.array([[2026]]))
+    assert share.tolist() == [[2_500]]
+
+
+def test_amounts_are_whole_cents_of_64_bits():
+    for split in costs.compare_arrangements(one_course()).values():
+        assert {array.dtype for array in vars(split).values()} == {np.dtype(np.int64)}
+    cases = one_course()
+    parts = costs.adjudicate(cases.in_network, cases.sca_allowed * cases.visit, cases.plan_year)
+    assert [part.dtype for part in parts] == [np.dtype(np.int64)] * 2
+
+
 def test_provider_break_even_is_none_where_no_rate_brings_enough():
     cases = one_course(out_of_network=None, collected=(Decimal("0.5"), Decimal(1)))
     assert break_even_rates(cases).provider.tolist() == [NO_RATE]
@@ -500,7 +554,7 @@ def family(**changes):
         ({"charge": lambda c: c.charge.astype(float)}, ValueError, "charge"),
         ({"charge": lambda c: np.array([1, 2])}, ValueError, "charge"),
         ({"visit": lambda c: ~c.visit}, ValueError, "padded"),
-        ({"visit": lambda c: c.visit[0]}, ValueError, "shape"),
+        ({"visit": lambda c: c.visit[0]}, ValueError, r"^Cases.visit must have shape \(n_cases, n_visits\)$"),
         (
             {"in_network": lambda c: replace(c.in_network, coinsurance=np.array([10**7]))},
             CaseError,

@@ -75,7 +75,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def other(engine: str) -> Month:
     """The month of the sample by another engine."""
-    return analyse_month(SAMPLE, "2026-06", engine)
+    return analyse_month(SAMPLE, "2026-06", engine, identified=True)
 
 
 def rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ import random
 import tempfile
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from sca_analysis.claims import window
 from sca_analysis.exports import Exports
-from sca_analysis.gaps import STATUSES, find_gaps, tabulate
+from sca_analysis.gaps import STATUSES, decide, find_gaps, list_distances, tabulate
 from sca_analysis.network import Criteria, active_rows, homes_on, place_members, read_network
 from sca_analysis.standards import load_drive_speeds, load_standards
 from sca_analysis.tables import GAPS
@@ -717,3 +718,150 @@ def test_window_is_twelve_months(as_of, first):
 def test_windows_of_any_number_of_whole_months():
     assert window(date(2026, 6, 30), months=6) == (date(2026, 1, 1), date(2026, 6, 30))
     assert window(date(2026, 3, 31), months=1) == (date(2026, 3, 1), date(2026, 3, 31))
+
+
+# --- a plan of 1,237 members, counted by hand -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """Kennebec: 1,200 in Augusta and 34 far north in network A, one in Augusta in B. Washington: two in B.
+
+    Psychiatrists of A: in Augusta one whose panel is not known and one closed, in Waterville, some 17 miles off, one
+    that is open; of B: an open one in Machias. The only dermatologist, of A in Augusta, is closed.
+    """
+    north = {"county_fips": "23011"} | FAR
+    return open_tables(
+        tmp_path_factory.mktemp("plan"),
+        claims=[claim("M1", 1, "2026-01-01")],
+        directory=[
+            listing(1, network_id="A"),
+            listing(2, network_id="A", **CLOSED),
+            listing(3, network_id="A", zip="04901", **OPEN),
+            listing(4, network_id="B", zip="04654", **OPEN),
+            listing(5, network_id="A", taxonomy_code="207N00000X", **CLOSED),
+        ],
+        members=[
+            *(span(f"M{n}", network_id="A") for n in range(1_200)),
+            *(span(f"N{n}", network_id="A", **north) for n in range(34)),
+            span("B1", network_id="B"),
+            *(span(f"W{n}", network_id="B", zip="04654") for n in range(2)),
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def plan_gaps(plan):
+    return find_gaps(plan, AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("county", "specialty", "reason"),
+    [
+        (
+            "23011",
+            PSYCHIATRY,
+            "1,200 of 1,235 members within 30 miles of a usable row (90% required); 4 listed, 3 in range, 2 accepting "
+            "(1 required), 1 of those in range with unknown panel",
+        ),
+        (
+            "23011",
+            DERMATOLOGY,
+            "0 of 1,235 members within 30 miles of a usable row (90% required); 1 listed, 1 in range, 0 accepting "
+            "(1 required)",
+        ),
+        ("23011", "Urology", "nobody is listed in the network for 1,235 members"),
+        (
+            "23029",
+            PSYCHIATRY,
+            "2 of 2 members within 60 miles of a usable row (85% required); 1 listed, 1 in range, 1 accepting "
+            "(1 required); none of those accepting seen in claims",
+        ),
+        ("23029", "Urology", "nobody is listed in the network for 2 members"),
+    ],
+)
+def test_the_reason_has_the_figures_behind_the_status(plan_gaps, county, specialty, reason):
+    table = plan_gaps.table.set_index(["county_fips", "specialty"])
+    assert table.loc[(county, specialty), "reason"] == reason
+
+
+def test_the_reason_says_by_which_minutes_it_was_judged(plan, plan_gaps):
+    """Augusta to Waterville takes 20 minutes and nobody gets about in Augusta: one row is in range, that one."""
+    drives = times({("04330", "04901"): 20, ("04330", "04330"): math.inf}, BANDS[0])
+    gaps = tabulate(read_network(plan, AS_OF, drive_times=drives))
+    table = gaps.table.set_index(["county_fips", "specialty"])
+    assert table.loc[("23011", PSYCHIATRY), "reason"] == (
+        "1,200 of 1,235 members within 30 miles and 45 minutes (as a test says) of a usable row (90% required); "
+        "4 listed, 1 in range, 1 accepting (1 required); none of those accepting seen in claims"
+    )
+    # from Augusta to two rows of psychiatry in it, one in Waterville and one of dermatology; in Machias to its own,
+    # of which the table does not know
+    assert (gaps.pairs, gaps.pairs_estimated) == (5, 1)
+    assert (plan_gaps.pairs, plan_gaps.pairs_estimated) == (0, 0)
+
+
+def test_a_standard_of_minutes_alone_is_judged_by_them(plan):
+    """Where a standard sets no miles, the minutes are estimated, or those of a table."""
+    criteria = Criteria("minutes", load_standards().assign(max_miles=math.nan))
+    for drives, said in ((None, "45 minutes (estimated)"), (times({}, BANDS[0]), "45 minutes (as a test says)")):
+        table = tabulate(read_network(plan, AS_OF, criteria, drive_times=drives)).table
+        row = table.set_index(["county_fips", "specialty"]).loc[("23011", PSYCHIATRY)]
+        assert f"1,200 of 1,235 members within {said} of a usable row" in row["reason"]
+
+
+def test_distances_are_of_each_place_and_network(plan):
+    """In miles: from Augusta to itself, in B to Machias; from the far north to Augusta or Waterville, the nearer."""
+    network = read_network(plan, AS_OF)
+    found = list_distances(network, PSYCHIATRY)
+    augusta, machias, waterville = (place_of(span("M", zip=z)) for z in ("04330", "04654", "04901"))
+    north = min(haversine_miles((46.9, -68.0), place) for place in (augusta, waterville))
+    in_b = haversine_miles(augusta, machias)
+    columns = ["county", "county_type", "specialty", "members", "max_miles", "required_share"]
+    kennebec, washington = ("Kennebec, ME", "Metro", PSYCHIATRY), ("Washington, ME", "Rural", PSYCHIATRY)
+    rows = sorted(zip(found["miles"], map(tuple, found[columns].to_numpy()), strict=True))
+    assert [row for _, row in rows] == [
+        (*kennebec, 1_200, 30.0, Decimal("0.90")),
+        (*washington, 2, 60.0, Decimal("0.85")),
+        (*kennebec, 1, 30.0, Decimal("0.90")),
+        (*kennebec, 34, 30.0, Decimal("0.90")),
+    ]
+    assert [miles for miles, _ in rows] == pytest.approx([0, 0, in_b, north], rel=1e-9, abs=1e-9)
+    assert list(found) == [*columns[:3], "miles", *columns[3:]]
+    assert found.index.tolist() == [0, 1, 2, 3]
+    assert (list_distances(network, "Urology")["miles"] == math.inf).all()
+    assert list_distances(network, "no specialty of the standard").empty
+
+
+def test_the_nearest_is_that_of_the_middle_member(tmp_path):
+    """Of four members two live beside the provider and two far away: half have him at 0 miles. Of five it is fewer."""
+    for far, middle in ((2, 0.0), (3, haversine_miles((46.9, -68.0), place_of(span("M", zip="04654"))))):
+        members = [span("M1", zip="04654"), span("M2", zip="04654"), span("K")]  # K in a county of its own
+        members += [span(f"N{n}", county_fips="23029", **FAR) for n in range(far)]
+        claims, directory = [claim("M1", 1, "2026-01-01")], [listing(1, zip="04654"), listing(2)]
+        exports = open_tables(tmp_path / str(far), claims=claims, directory=directory, members=members)
+        table = find_gaps(exports, AS_OF).table.set_index(["county_fips", "specialty"])
+        nearest = table["nearest_miles"].xs(PSYCHIATRY, level="specialty")
+        assert nearest.loc[["23011", "23029"]].tolist() == pytest.approx([0.0, middle], rel=1e-9)
+
+
+NINETY = Decimal("0.9")
+
+
+@pytest.mark.parametrize(
+    ("within", "listed", "accepting", "in_range", "needed", "status"),
+    [
+        (9, 9, 1, 1, 1, "met"),  # of ten members nine are 90%
+        (9, 9, 0, 0, None, "met"),  # no number is set
+        (8, 9, 1, 1, 1, "closed"),  # with those that are closed it would be met
+        (9, 9, 1, 2, 2, "closed"),
+        (8, 8, 1, 1, 1, "too_far"),
+        (8, 9, 1, 1, 2, "too_far"),  # not even with those that are closed
+        (1, 8, 1, 1, 1, "too_far"),
+        (0, 8, 0, 1, 1, "no_provider"),
+        (0, 9, 0, 1, 1, "closed"),
+        (9, 9, 1, 1, 2, "too_few"),
+        (10, 10, 0, 0, 1, "too_few"),
+    ],
+)
+def test_the_first_status_that_applies(within, listed, accepting, in_range, needed, status):
+    assert decide(within, listed, 10, NINETY, accepting, in_range, needed) == status

@@ -99,7 +99,7 @@ def make(folder, **changes):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return analyse_month(make(tmp_path_factory.mktemp("month")), "2026-06")
+    return analyse_month(make(tmp_path_factory.mktemp("month")), "2026-06", identified=True)
 
 
 @pytest.mark.parametrize("month", ["2025-05", "2026-07", "2025-12", "9999-12", "1900-01"])
@@ -117,7 +117,7 @@ def test_a_month_without_claims_is_refused_in_one_sentence(tmp_path, month):
 def test_no_claims_at_all_is_refused(tmp_path):
     folder = make(tmp_path, claims=[claim("K1", 1, "no day")])
     with pytest.raises(ExportError, match="no claim line"):
-        analyse_month(folder, "2026-06")
+        analyse_month(folder, "2026-06", identified=True)
 
 
 def test_a_month_is_twelve_months_to_its_last_day(small):
@@ -265,7 +265,7 @@ def test_limits_say_what_is_missing(tmp_path, small):
     assert "No `benefits`" not in list_limits(small)
     assert "2 active directory rows have no known place" in list_limits(small)
     assert "could not be placed" not in list_limits(small)
-    bare = analyse_month(make(tmp_path, members=None, benefits=None, fees=None), "2026-06")
+    bare = analyse_month(make(tmp_path, members=None, benefits=None, fees=None), "2026-06", identified=True)
     said = list_limits(bare)
     for table in ("members", "benefits", "fees", "agreements"):
         assert f"No `{table}` in these exports" in said
@@ -282,12 +282,14 @@ def test_an_unknown_amount_is_not_zero_dollars(tmp_path):
         claim("K1", 2, "2026-06-07", network_status="out"),
         claim("K1", 1, "2026-06-07", network_status="in", paid_amount="5.00"),
     ]
-    assert "an unknown amount paid by the plan" in summarize(analyse_month(make(tmp_path, claims=claims), "2026-06"))
+    assert "an unknown amount paid by the plan" in summarize(
+        analyse_month(make(tmp_path, claims=claims), "2026-06", identified=True)
+    )
 
 
 def test_a_month_without_out_of_network_lines(tmp_path):
     claims = [claim("K1", 1, "2026-06-07", network_status="in")]
-    month = analyse_month(make(tmp_path, claims=claims), "2026-06")
+    month = analyse_month(make(tmp_path, claims=claims), "2026-06", identified=True)
     said = summarize(month)
     assert "$0.00 billed and $0.00 paid" in said
     assert "0 OON courses" in said

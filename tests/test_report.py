@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -96,19 +97,39 @@ def test_tables_hold_the_same_cents_in_csv_and_xlsx(report: Path, june: Month) -
     assert [round(Decimal(r[place]), 2) for r in rows[1:]] == list(june.courses["billed"])
 
 
-def test_no_member_is_named(report: Path) -> None:
-    members = set(pd.read_csv(SAMPLE / "members.csv", dtype=str)["member_id"].dropna().str.strip())
-    for path in report.rglob("*"):
-        if path.suffix in (".html", ".csv", ".json", ".ipynb"):
-            found = {m for m in members if m in path.read_text(encoding="utf-8")}
-            assert not found, f"{path.name} names {len(found)} members"
+def identifiers() -> set[str]:
+    """Every number, place and case of a member of the sample."""
+    tables = [pd.read_csv(SAMPLE / f"{t}.csv", dtype=str) for t in ("members", "claims", "agreements", "entered")]
+    columns = ("member_id", "claim_id", "case_id", "zip", "member_zip", "latitude", "longitude")
+    found = {v.strip() for t in tables for c in columns if c in t for v in t[c].dropna()}
+    return {v for v in found if len(v) > 4}  # a row with a wrong column has shorter ones
+
+
+def test_no_output_names_a_member(report: Path, june: Month) -> None:
+    known = identifiers() | set(june.cases["case_id"]) | set(june.courses["course_id"])
+    assert len(known) > 19_000
+    texts = {p.name: p.read_text(encoding="utf-8") for p in report.rglob("*") if p.suffix not in ("", ".xlsx")}
     book = openpyxl.load_workbook(report / "tables.xlsx", read_only=True)
-    cells = {str(c) for sheet in book for row in sheet.iter_rows(values_only=True) for c in row}
-    assert not cells & members
+    texts["tables.xlsx"] = " ".join(
+        str(c) for sheet in book for row in sheet.iter_rows(values_only=True) for c in row if c is not None
+    )
+    assert len(texts) == 5 + len(june.tables)
+    texts["report.html"] = texts["report.html"].split("plotly.js v", 1)[1].split("</script>", 1)[1]
+    for name, text in texts.items():
+        found = known & {*re.findall(r"[\w.-]+", text), *re.findall(r"\w+", text)}
+        assert not found, f"{name} holds {len(found)} identifiers"
+    assert not known & {part for path in report.rglob("*") for part in re.findall(r"\w+", path.name)}
 
 
-def test_the_same_input_gives_the_same_tables(june: Month, tmp_path: Path, report: Path) -> None:
-    save_month(june, tmp_path)
+def test_no_day_of_a_member_is_told(report: Path, june: Month) -> None:
+    page = (report / "report.html").read_text(encoding="utf-8")
+    days = set(re.findall(r"\b20\d\d-\d\d-\d\d\b", page.split("plotly.js v", 1)[1].split("</script>", 1)[1]))
+    # the twelve months, and firsts of months on axes
+    assert {d for d in days if not d.endswith("-01")} == {str(june.as_of)}
+
+
+def test_the_same_input_gives_the_same_tables(shared_june: Month, tmp_path: Path, report: Path) -> None:
+    save_month(shared_june, tmp_path)
     for path in (report / "tables").iterdir():
         assert path.read_bytes() == (tmp_path / "tables" / path.name).read_bytes(), path.name
 
