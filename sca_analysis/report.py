@@ -19,12 +19,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pandas as pd
-import papermill
-from jupyter_client.kernelspec import NoSuchKernel
 
 from sca_analysis import cache, engines, holding
 from sca_analysis.display import guard_formulas
@@ -32,9 +29,12 @@ from sca_analysis.errors import ReportError, SCAError
 from sca_analysis.exports import Exports
 from sca_analysis.folder import CONFIG, Plan, find_files, read_config
 from sca_analysis.monthly import Month, parse_month
-from sca_analysis.page import render
 from sca_analysis.pseudonyms import find_key, name_key
 from sca_analysis.standards import STANDARDS
+
+if TYPE_CHECKING:  # the notebook's kernel imports this module for what it writes, and needs none of these
+    import nbformat
+    import papermill
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "monthly_report.ipynb"
 FILES = ("report.html", "report.ipynb", "tables", "tables.xlsx", "set_aside.csv", "manifest.json")
@@ -98,6 +98,11 @@ def make_report(
         notebook is.
 
     """
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+
+    from sca_analysis.page import render
+
     parse_month(month)
     engines.refuse_unknown(engine)
     # says at once what a cell would say later; the notebook finds what was read in the cache
@@ -345,8 +350,10 @@ def _hash_files(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[s
 
 def _execute(
     month: str, data: Path, work: Path, notebook: Path, progress: bool, engine: str, identified: bool
-) -> nbformat.NotebookNode:
+) -> "nbformat.NotebookNode":
     """Run the notebook in a kernel of its own, with parameters passed as data."""
+    import papermill
+
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # the kernel inherits it: figures as data, no script
     executed: nbformat.NotebookNode = papermill.execute_notebook(
         str(notebook),
@@ -380,7 +387,7 @@ def _refuse_changed(before: list[tuple[str, str]], manifest: Path, month: str, f
         )
 
 
-def _say_failure(error: papermill.PapermillExecutionError, month: str, kept: Path, final: Path) -> str:
+def _say_failure(error: "papermill.PapermillExecutionError", month: str, kept: Path, final: Path) -> str:
     """Say in one sentence which cell failed; only an error of ours has a message fit to be shown."""
     known = error.evalue.rstrip(".") if _is_ours(error.ename) else explain(error.ename, error.evalue)
     what = f": {known}" if known else f" with {error.ename}"

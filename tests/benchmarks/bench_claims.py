@@ -24,6 +24,7 @@ from statistics import median
 
 import duckdb
 import pandas as pd
+from record import record
 
 LINES, REPEATS = 1_000_000, 3
 FIRST, LAST = date(2025, 1, 1), date(2026, 6, 30)
@@ -357,7 +358,7 @@ def run(contestant: str, folder: Path, source: str, target: Path) -> None:
     (target / "about.json").write_text(json.dumps(about))
 
 
-def compete(folder: Path, source: str, names: list[str], repeats: int, work: Path) -> None:
+def compete(folder: Path, source: str, names: list[str], repeats: int, work: Path, lines: int) -> None:
     """Print the table of one source."""
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     first: tuple[pd.DataFrame, pd.DataFrame, float] | None = None
@@ -384,6 +385,8 @@ def compete(folder: Path, source: str, names: list[str], repeats: int, work: Pat
     mine = base.get("ours", next(iter(base.values())))
     print(f"from {source}: results equal; medians of {repeats} runs")
     print(f"{'contestant':<18}{'seconds':>9}{'CPU s':>9}{'ratio to ours':>15}{'peak MiB':>10}")
+    rows = [(name, base[name], base[name] / mine, max(r["peak"] for r in result)) for name, result in results.items()]
+    record(f"claims path from {source}: {lines:,} lines", rows)
     for name, result in results.items():
         cpu, peak = median(r["cpu"] for r in result), max(r["peak"] for r in result)
         print(f"{name:<18}{base[name]:>9.2f}{cpu:>9.2f}{base[name] / mine:>15.2f}{peak:>10,.0f}")
@@ -409,7 +412,7 @@ def main() -> None:
         size = (folder / "claims.csv").stat().st_size / 1e6
         print(f"{given.lines:,} claim lines, {size:,.0f} MB of CSV, {os.cpu_count()} cores")
         if given.source in ("csv", "both"):
-            compete(folder, "csv", given.only, given.repeats, work)
+            compete(folder, "csv", given.only, given.repeats, work, given.lines)
         if given.source in ("parquet", "both"):
             os.environ["SCA_CACHE"] = str(work / "cache")
             from sca_analysis.exports import Exports
@@ -417,7 +420,7 @@ def main() -> None:
             kept = Exports.open(folder)
             kept.connection.execute(f"COPY (SELECT * FROM claim_versions) TO '{folder}/claims.parquet'")
             del kept
-            compete(folder, "parquet", given.only, given.repeats, work)
+            compete(folder, "parquet", given.only, given.repeats, work, given.lines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
+from record import record
 
 from sca_analysis import break_even, costs
 
@@ -97,11 +98,15 @@ if __name__ == "__main__":
         raise SystemExit("the two do not agree")
     loop = timed(lambda: [loop_member_cost_share(cases, i) for i in range(LOOPED)], 3) * CASES / LOOPED
     print(f"{CASES:,} cases of up to {VISITS} visits; medians of {REPEATS} runs; the loop scaled from {LOOPED:,} cases")
+    rows = []
     for name, run in (
         ("one tier (adjudicate)", lambda: costs.adjudicate(cases.in_network, allowed, cases.plan_year)),
         ("three arrangements (compare_arrangements)", lambda: costs.compare_arrangements(cases)),
         ("break-even rates", lambda: break_even.break_even_rates(cases)),
     ):
         seconds = timed(run)
+        rows.append((name, seconds, seconds / (rows[0][1] if rows else seconds), None))
         print(f"{name:<45} {seconds:7.3f} s   plain loop of one tier / this: {loop / seconds:6.1f}")
     print(f"{'plain loop, one tier':<45} {loop:7.3f} s")
+    rows.append((f"plain loop, one tier (scaled from {LOOPED:,} cases)", loop, loop / rows[0][1], None))
+    record(f"costs of {CASES:,} cases of up to {VISITS} visits", rows)

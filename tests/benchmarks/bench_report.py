@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import nbformat
+from record import record
 
 ROOT = Path(__file__).parents[2]
 SCA = str(Path(sys.executable).parent / "sca")
@@ -62,6 +63,7 @@ def main() -> None:
     print(f"medians of {given.repeats} runs in turns; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for label, times in [*taken.items(), ("sca report, nothing kept (once)", [first])]:
         print(f"{label:<38}{median(times):8.1f} s   ratio to the empty notebook {median(times) / base:5.2f}")
+        record("report of the sample", [(label, median(times), median(times) / base, None)])
 
 
 if __name__ == "__main__":
