@@ -5,6 +5,7 @@ and takes its place only when whole: a run that fails or is killed leaves the la
 says where that is certain).
 """
 
+import errno
 import json
 import logging
 import os
@@ -270,7 +271,8 @@ def explain(name: str, words: str) -> str | None:
     if name in _NO_MEMORY:
         return "there was not memory enough, so close other programs, run fewer at a time, or raise SCA_MEMORY if set"
     if number := re.match(r"\[Errno (\d+)\]", words):
-        return os.strerror(int(number[1]))
+        where = ": free some where reports and temporary files (TMPDIR) are" if int(number[1]) == errno.ENOSPC else ""
+        return os.strerror(int(number[1])) + where
     return None
 
 

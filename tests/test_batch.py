@@ -17,6 +17,7 @@ from sca_analysis import batch
 from sca_analysis.batch import Run, make_reports, parse_months, read_plans
 from sca_analysis.cli import main
 from sca_analysis.errors import ParameterError, ReportError
+from sca_analysis.pseudonyms import find_key, name_key
 from sca_analysis.report import FILES, NOTEBOOK, is_current
 from tests.folders import claim, listing, write_tables
 
@@ -24,6 +25,7 @@ from tests.folders import claim, listing, write_tables
 STUB = """
 import hashlib, json, pathlib, time
 from importlib.metadata import version
+from sca_analysis.pseudonyms import find_key, name_key
 out, src = pathlib.Path(folder), pathlib.Path(data)
 (src / f"{month}.begun").write_text("")
 others = [src / f"{m}.begun" for m in ("2026-01", "2026-02")]
@@ -37,7 +39,8 @@ if month == "2026-02":
 (out / "tables.xlsx").touch(), (out / "set_aside.csv").touch()
 inputs = [{"path": n, "sha256": hashlib.sha256((src / n).read_bytes()).hexdigest()}
           for n in ("claims.csv", "directory.csv")]
-manifest = {"parameters": {"month": month, "data": data}, "inputs": inputs,
+manifest = {"parameters": {"month": month, "data": data, "pseudonym_key": name_key(find_key())},
+            "inputs": inputs,
             "versions": {"sca-analysis": version("sca-analysis")}}
 (out / "manifest.json").write_text(json.dumps(manifest))
 """
@@ -56,7 +59,7 @@ def write_report(folder: Path, month: str, data: Path, **changes: Any) -> Path:
         if name != "tables":
             (folder / name).write_text("")
     manifest = {
-        "parameters": {"month": month, "data": str(data.resolve())},
+        "parameters": {"month": month, "data": str(data.resolve()), "pseudonym_key": name_key(find_key())},
         "inputs": [
             {"path": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in sorted(data.glob("*.csv"))
         ],
