@@ -16,7 +16,7 @@ from sca_analysis.exports import Exports
 from sca_analysis.gaps import Gaps, find_gaps
 from sca_analysis.grounds import SHOWN
 from sca_analysis.network import Criteria
-from sca_analysis.phrases import count
+from sca_analysis.phrases import count, month
 from sca_analysis.privacy import say_count, say_each, say_part
 from sca_analysis.register import build_register
 from sca_analysis.remedies import compare
@@ -117,7 +117,7 @@ def tell_changes(before: Standing | None, now: Standing, fewest: int = 0) -> lis
     """Return what changed, in sentences for the summary; counts of cases below ``fewest`` are withheld."""
     if before is None:
         return ["**Since last month.** There are no claims of the month before, so nothing is compared."]
-    month = f"{before.as_of:%B %Y}"
+    last_month = month(before.as_of)
     cells = list_moved_cells(before, now)
     worse = cells[(cells["status_before"] == "met") & (cells["status_after"] != "met")]
     better = cells[(cells["status_before"] != "met") & (cells["status_after"] == "met")]
@@ -131,7 +131,7 @@ def tell_changes(before: Standing | None, now: Standing, fewest: int = 0) -> lis
         say_count(int(some.sum()), fewest) for some in (is_new, is_gone, stayed["state"] != stayed["state_before"])
     )
     parts.append(f"new cases: {new}, no longer cases: {gone}, in another state: {other}")
-    return [f"**Since {month}.** {'; '.join(parts)}."]
+    return [f"**Since {last_month}.** {'; '.join(parts)}."]
 
 
 def tell_actions(now: Standing, most: int = 3, fewest: int = 0) -> list[str]:

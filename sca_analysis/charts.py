@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sca_analysis.phrases import month
 from sca_analysis.privacy import say_part
 
 STATUS_COLOURS = {
@@ -308,7 +309,7 @@ def _spend_finding(monthly: pd.DataFrame) -> str:
     if total.empty:
         return "No out-of-network claims in these months"
     last, before = total.index[-1], total.iloc[:-1].mean()
-    words = f"{short(total.iloc[-1])} was billed out of network in {last:%B %Y}"
+    words = f"{short(total.iloc[-1])} was billed out of network in {month(last)}"
     if len(total) < 2 or not before:
         return words
     change = total.iloc[-1] / before - 1

@@ -6,6 +6,7 @@ Out: the candidates chosen, in order of what each adds, and how few could do at 
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import fsum
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,7 @@ def choose(cover: Cover) -> Choice:
 
     """
     chosen, at_least, most = _choose_greedily(cover)
-    ratio = sum((1 / n for n in range(2, most + 1)), 1.0)
+    ratio = fsum(1 / n for n in range(1, max(most, 1) + 1))  # sum() adds floats in another way from Python 3.12 on
     if not cover.closes(chosen):
         return Choice(chosen, closes=False, at_least=0, ratio=ratio)
     for one in list(chosen):

@@ -196,7 +196,7 @@ def _take_up(
     root: Path, config: Config, files: intake.Files, paths: tuple[Path, ...]
 ) -> tuple[Path, bool, dict[Path, str]]:
     """Return the folder of the tables of these files, whether it is for this run alone, and the files' hashes."""
-    day = config.period_end or date.today()
+    day = config.period_end or intake.latest_day()
     kept = cache.place()
     try:
         before, hashes = cache.stamps(paths), cache.hash_files(paths)

@@ -14,7 +14,7 @@ from pathlib import Path
 import narwhals as nw
 import pandas as pd
 
-from sca_analysis import engines
+from sca_analysis import engines, phrases
 from sca_analysis.adequacy import Adequacy, measure_adequacy
 from sca_analysis.changes import (
     Standing,
@@ -126,6 +126,11 @@ class Month:
         if self.is_identified:
             return searched
         return searched.assign(case_id=pseudonyms(searched["case_id"], "case", find_key()))
+
+    @property
+    def spelled(self) -> str:
+        """The month as it is written, June 2026."""
+        return phrases.month(self.as_of)
 
     @property
     def use(self) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,11 @@ from sca_analysis.tables import YES
 
 #: To be filled in by hand.
 BLANK = "________"
+#: The months as the suite writes them: strftime has them in the language of the machine.
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 _ISO = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 
 
@@ -34,7 +40,12 @@ def day(when: Any) -> str:
     if when is None or pd.isna(when):
         return BLANK
     stamp = pd.Timestamp(when)
-    return f"{stamp:%B} {stamp.day}, {stamp.year}"
+    return f"{MONTHS[stamp.month - 1]} {stamp.day}, {stamp.year}"
+
+
+def month(when: date) -> str:
+    """Return the month of a day, June 2026."""
+    return f"{MONTHS[when.month - 1]} {when.year}"
 
 
 def with_days(sentence: str) -> str:

@@ -441,6 +441,7 @@ def test_no_case_at_all(tmp_path):
     cases = list_cases(exports, DAY, find_gaps(exports, DAY))
     assert list(cases.table) == list(CASES.names)
     assert cases.table.empty
+    assert cases.table["is_complete"].dtype == bool  # so that `not complete` can be asked of no case too
     assert cases.missing.empty
     assert cases.summary.to_numpy().sum() == 0
 
@@ -489,12 +490,14 @@ def rated(tmp_path_factory):
         {"member": "M2", "procedure_code": "NO-USUAL", "billed_amount": "88.00"},
         {"member": "M3", "procedure_code": "LOW-USUAL"},
         {"member": "M4", "procedure_code": "NO-RATE"},
-        # 590.00 of P, at 130, 125, 110 and 100 a unit, and 589.99 of another
+        # 850.00 of P, at 140, 130, 125, 120, 110 and 100 a unit, and 849.99 of another
         units | {"billed_amount": "130.00"},
         units | {"billed_amount": "250.00", "units": "2"},
         units | {"billed_amount": "110.00"},
         units | {"billed_amount": "100.00"},
-        units | {"procedure_code": "90837", "billed_amount": "589.99"},
+        units | {"billed_amount": "140.00"},
+        units | {"billed_amount": "120.00"},
+        units | {"procedure_code": "90837", "billed_amount": "849.99"},
         units | {"procedure_code": "Q", "billed_amount": "900.00", "network_status": "in"},
         units | {"procedure_code": "Q", "billed_amount": "900.00", "day": "2025-06-30"},  # before the twelve months
         {"member": "M6", "procedure_code": "S"},
@@ -534,14 +537,14 @@ def test_the_fee_of_the_plan_and_no_localitys_counts(rated):
 def test_the_rates_are_of_the_procedure_most_billed_at_its_middle_charge(rated):
     """Of an even number of charges the lower of the middle ones; of two procedures billed alike the first by code."""
     table = rated.table.set_index("member_id")
-    assert (table.loc["M5", "procedure_code"], table.loc["M5", "charge"]) == ("P", Decimal("110.00"))
+    assert (table.loc["M5", "procedure_code"], table.loc["M5", "charge"]) == ("P", Decimal("120.00"))
     assert (table.loc["M6", "procedure_code"], table.loc["M6", "charge"]) == ("R", Decimal("100.00"))
 
 
 def test_cases_alike_are_ranked_by_what_is_billed_and_then_by_number(rated):
     """Nobody's costs are known, so nothing is at stake that could tell them apart."""
     table = rated.table
-    assert [str(b) for b in table["billed"]] == ["1179.99", "200.00", "100.00", "100.00", "100.00", "88.00"]
+    assert [str(b) for b in table["billed"]] == ["1699.99", "200.00", "100.00", "100.00", "100.00", "88.00"]
     alike = table["case_id"].tolist()[2:5]
     assert alike == sorted(alike)
     assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -570,6 +573,7 @@ def test_more_at_stake_comes_first_and_an_agreement_in_force_last(tmp_path):
     # all is deductible: OON the whole bill, under an SCA at the usual charge 95, or at 80 as agreed
     assert table["at_stake"].tolist() == [Decimal("205.00"), Decimal("105.00"), Decimal("820.00")]
     assert cases.requests["gap_status"].tolist() == ["met"] * 3, "the county has a psychiatrist"
+    assert sorted(cases.requests["case_id"]) == sorted(cases.requests.index) == sorted(table["case_id"])
 
     missing = cases.missing
     assert list(missing) == ["fact", "cases", "of_cases"]
@@ -587,7 +591,7 @@ def test_more_at_stake_comes_first_and_an_agreement_in_force_last(tmp_path):
     assert cases.notes == []
 
 
-def test_an_unknown_number_is_said_to_be_no_case(sample):
+def test_an_unknown_number_is_said_to_be_no_case(rated):
     with pytest.raises(ParameterError) as raised:
-        sample.find("nope")
+        rated.find("nope")
     assert str(raised.value) == "'nope' is no case as of 2026-06-30: `sca cases` lists them with their numbers."

@@ -16,7 +16,7 @@ from sca_analysis import check, rules
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
 from sca_analysis.readers.source import Source
-from sca_analysis.tables import EXPORTS, Column, Kind
+from sca_analysis.tables import EXPORTS, SET_ASIDE, Column, Kind
 
 NPI, OTHER = "1234567893", "1245319599"
 CLAIM = {
@@ -532,6 +532,7 @@ def test_lost_lines_are_set_aside_in_their_places_in_every_file(tmp_path):
     (tmp_path / "exports.yaml").write_text("claims: {path: claims*.csv}\ndirectory: {path: directory.csv}\n")
     exports = Exports.open(tmp_path)
     columns = ["table", "path", "row", "column", "value_class", "reason", "rows"]
+    assert list(exports.set_aside) == list(SET_ASIDE.names)
     amount = ("billed_amount", "text of 1 characters", "not_an_amount:billed_amount", 1)
     line = ("", "whole row", "too_many_fields", 1)
     assert [tuple(row) for row in exports.set_aside[columns].to_numpy()] == [

@@ -198,22 +198,26 @@ def test_monthly_spend_adds_up_to_the_cent(tmp_path):
             known = claimed.get(row["provider_npi"], row["taxonomy_code"])
             claimed[row["provider_npi"]] = min(known, row["taxonomy_code"])
     wanted = defaultdict(lambda: [0, Decimal(0), []])
+    patients = defaultdict(lambda: defaultdict(set))  # of each taxonomy code: those of the one with most
     first, last = date(2026, 2, 1), date(2026, 5, 15)
     for row in rows:
         day = date.fromisoformat(row["service_date"])
         if row["claim_status"] in (None, "paid") and first <= day <= last:
             code = row["taxonomy_code"] or claimed[row["provider_npi"]]
             key = day.replace(day=1), specialty.get(code, "not in the standard"), row["network_status"] == "out"
+            patients[key][code].add(row["member_id"])
             wanted[key][0] += 1
             wanted[key][1] += row["billed_amount"]
             wanted[key][2] += [row["paid_amount"]] if row["paid_amount"] is not None else []
     spend = monthly_spend(exports, first, last)
-    assert list(spend) == ["month", "specialty", "is_out_of_network", "lines", "billed", "paid"]
+    assert list(spend) == ["month", "specialty", "is_out_of_network", "patients", "lines", "billed", "paid"]
     found = {
         (r.month.date(), r.specialty, r.is_out_of_network): (r.lines, r.billed, None if pd.isna(r.paid) else r.paid)
         for r in spend.itertuples()
     }
     assert found == {k: (n, b, sum(p) if p else None) for k, (n, b, p) in wanted.items()}
+    most = {key: max(len(members) for members in codes.values()) for key, codes in patients.items()}
+    assert {(r.month.date(), r.specialty, r.is_out_of_network): r.patients for r in spend.itertuples()} == most
     assert len(found) == len(spend)
     assert list(found) == sorted(found)
 

@@ -395,7 +395,9 @@ CELLS = {
     "exactly 90%": Cell({"status": "met"}, members=[{}] * 9 + [FAR]),  # 0.9 is no binary float
     "too few": Cell({"status": "too_few", "accepting": 1, "required_providers": 2}, kind="Rural"),
     "far before few": Cell({"status": "too_far", "required_providers": 3}, members=[{}, FAR], kind="Rural"),
-    "no number set": Cell({"status": "met", "required_providers": None}, kind="Micro"),
+    "no number set": Cell(
+        {"status": "met", "required_providers": None}, kind="Micro", says="1 accepting, 1 of those in range"
+    ),
     "share of nothing": Cell({"status": "met", "share_within": 0}, [], kind="Micro", specialty=DERMATOLOGY),
     "own standard": Cell(
         {"status": "met", "county_type": "CEAC", "max_miles": 200}, [FAR], kind="CEAC", says="(85.5% required)"
@@ -785,6 +787,13 @@ def test_the_reason_has_the_figures_behind_the_status(plan_gaps, county, special
     assert table.loc[(county, specialty), "reason"] == reason
 
 
+def test_rows_are_numbered_in_the_order_of_county_and_specialty(plan_gaps):
+    table = plan_gaps.table
+    keys = list(zip(table["county_fips"], table["specialty"], strict=True))
+    assert keys == sorted(keys)
+    assert table.index.tolist() == list(range(2 * 29))
+
+
 def test_the_reason_says_by_which_minutes_it_was_judged(plan, plan_gaps):
     """Augusta to Waterville takes 20 minutes and nobody gets about in Augusta: one row is in range, that one."""
     drives = times({("04330", "04901"): 20, ("04330", "04330"): math.inf}, BANDS[0])
@@ -807,6 +816,17 @@ def test_a_standard_of_minutes_alone_is_judged_by_them(plan):
         table = tabulate(read_network(plan, AS_OF, criteria, drive_times=drives)).table
         row = table.set_index(["county_fips", "specialty"]).loc[("23011", PSYCHIATRY)]
         assert f"1,200 of 1,235 members within {said} of a usable row" in row["reason"]
+
+
+def test_a_specialty_that_the_standard_asks_of_some_counties_has_rows_of_these_alone(plan):
+    """Psychiatry is asked of rural counties and not of metropolitan ones, of which Kennebec, the first, is one."""
+    standard = load_standards()
+    is_left_out = (standard["specialty"] == PSYCHIATRY) & (standard["county_type"] == "Metro")
+    network = read_network(plan, AS_OF, Criteria("rural", standard[~is_left_out]))
+    table = tabulate(network).table
+    assert table.loc[table["specialty"] == PSYCHIATRY, "county_fips"].tolist() == ["23029"]
+    assert len(table) == 2 * 29 - 1
+    assert list_distances(network, PSYCHIATRY)["county"].unique().tolist() == ["Washington, ME"]
 
 
 def test_distances_are_of_each_place_and_network(plan):
