@@ -131,19 +131,15 @@ def test_a_joined_file_is_part_of_the_content(place: Path, tmp_path: Path, folde
 def test_a_day_later_the_same_holds_unless_a_date_was_in_the_future(
     place: Path, folder: Path, readings: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Day(date):
-        now = date(2026, 11, 1)
+    def set_clock(month: int) -> None:
+        monkeypatch.setattr(module.intake, "latest_day", lambda: date(2026, month, 1))
 
-        @classmethod
-        def today(cls) -> date:
-            return cls.now
-
-    monkeypatch.setattr(module, "date", Day)
+    set_clock(11)
     Exports.open(folder)
-    Day.now = date(2026, 12, 1)
+    set_clock(12)
     Exports.open(folder)
     assert len(readings) == 1
-    Day.now = date(2026, 10, 1)  # a clock that was set back
+    set_clock(10)  # a clock that was set back
     Exports.open(folder)
     assert len(readings) == 2
     claims = folder / "claims.csv"
@@ -152,7 +148,7 @@ def test_a_day_later_the_same_holds_unless_a_date_was_in_the_future(
     readings.clear()
     ahead = Exports.open(folder)
     assert "date_in_future:service_date" in set(ahead.set_aside["reason"])
-    Day.now = date(2026, 12, 1)
+    set_clock(12)
     assert "date_in_future:service_date" not in set(Exports.open(folder).set_aside["reason"])
     assert len(readings) == 2
 

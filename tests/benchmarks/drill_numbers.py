@@ -51,15 +51,16 @@ def write(data: Path, month: str, out: Path, threads: int | None = None, engine:
     if threads:
         connect = duckdb.connect
         duckdb.connect = lambda *given, **more: connect(*given, **{"config": {"threads": threads}} | more)
-    from click.testing import CliRunner
+    write_commands(data, write_month(data, month, out, engine), out, engine)
 
-    from sca_analysis.cli import main
+
+def write_month(data: Path, month: str, out: Path, engine: str = "duckdb") -> str:
+    """Write the tables and words of a month, to be shared and identified, and return its last day."""
     from sca_analysis.monthly import analyse_month, list_limits, summarize
     from sca_analysis.report import save_month
 
     shared = analyse_month(data, month, engine)
-    identified = replace(shared, is_identified=True)
-    for name, found in {"report": shared, "identified": identified}.items():
+    for name, found in {"report": shared, "identified": replace(shared, is_identified=True)}.items():
         save_month(found, out / name)
         manifest = out / name / "manifest.json"
         said = json.loads(manifest.read_text(encoding="utf-8"))
@@ -68,12 +69,21 @@ def write(data: Path, month: str, out: Path, threads: int | None = None, engine:
         manifest.write_text(json.dumps(said, indent=1), encoding="utf-8")
         words = f"{summarize(found)}\n{list_limits(found)}\n{found.source}\n"
         (out / name / "words.md").write_text(words, encoding="utf-8")
-    day, work = ["--as-of", shared.as_of.isoformat()], ["--engine", engine]
+    return shared.as_of.isoformat()
+
+
+def write_commands(data: Path, day: str, out: Path, engine: str) -> None:
+    """Write what the commands print, and the tables that they write, as of a day."""
+    from click.testing import CliRunner
+
+    from sca_analysis.cli import main
+
+    asked = ["--data", str(data), "--as-of", day, "--engine", engine]
     for name, call in {
-        "gaps.txt": ["gaps", "--data", str(data), *day, *work, "--out", str(out / "gaps")],
-        "gaps.json": ["gaps", "--data", str(data), *day, *work, "--json"],
-        "cases.txt": ["cases", "--data", str(data), *day, *work, "--out", str(out / "cases")],
-        "cases.json": ["cases", "--data", str(data), *day, *work, "--json"],
+        "gaps.txt": ["gaps", *asked, "--out", str(out / "gaps")],
+        "gaps.json": ["gaps", *asked, "--json"],
+        "cases.txt": ["cases", *asked, "--out", str(out / "cases")],
+        "cases.json": ["cases", *asked, "--json"],
         "check.json": ["check", "--data", str(data), "--json"],
         "quote.txt": ["quote", str(CASE)],
         "quote.json": ["quote", str(CASE), "--json"],
