@@ -25,7 +25,7 @@ import pytest
 from click.testing import CliRunner, Result
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-from sca_analysis import batch, cache, holding
+from sca_analysis import batch, cache, holding, intake
 from sca_analysis.batch import Run, make_reports
 from sca_analysis.cli import main
 from sca_analysis.errors import ReportError
@@ -447,7 +447,6 @@ def test_too_little_memory_to_read(data: Path, out: Path, monkeypatch: pytest.Mo
 
 
 def test_an_entry_that_another_run_reads_is_not_made_anew(tmp_path: Path, data: Path) -> None:
-    from datetime import date
 
     from sca_analysis.exports import Exports
 
@@ -456,5 +455,5 @@ def test_an_entry_that_another_run_reads_is_not_made_anew(tmp_path: Path, data: 
     Exports.open(data)
     [entry] = place.iterdir()
     inode, ours = entry.stat().st_ino, cache.start(place)
-    assert cache.finish(ours, entry.name, data, date.today()) == entry
+    assert cache.finish(ours, entry.name, data, intake.latest_day()) == entry
     assert (entry.stat().st_ino, list(place.iterdir())) == (inode, [entry])
