@@ -381,7 +381,7 @@ def test_bargaining_zone_where_balance_bills_are_not_collected(tmp_path):
     no_zone = "no rate serves plan and provider as well as OON does, if the provider collects 20% of balance bills"
     assert row["rate_basis"] == f"{no_zone}: {TO_USUAL}"
     assert (row["rate_low"], row["rate_high"]) == (Decimal("60.00"), Decimal("95.00"))
-    _, row = one_case(
+    cases, row = one_case(
         tmp_path / "f",
         oon={"out_of_network_deductible": "0.00", "out_of_network_coinsurance": "0.10"},
         collection=Collection(balance_bill=Decimal("0.2")),
@@ -392,6 +392,10 @@ def test_bargaining_zone_where_balance_bills_are_not_collected(tmp_path):
     assert row["rate_basis"] == (
         "bargaining zone: the provider's break-even to the plan's, SCA against OON, if the provider collects 20% of "
         "balance bills"
+    )
+    assert (
+        "The provider would get $600.00 at the in-network rate, $720.00 OON and $950.00"
+        in said(cases, row["case_id"], "S9")[2]
     )
 
 

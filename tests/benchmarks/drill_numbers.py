@@ -114,7 +114,7 @@ def run(setting: Setting, data: Path, month: str, out: Path, cwd: Path = ROOT) -
         timeout=900,
     )
     if done.returncode:
-        raise RuntimeError(f"{setting.name}: {done.stderr}")
+        raise RuntimeError(f"{setting.name}: exit code {done.returncode}: {done.stderr}")
     return hash_tree(out)
 
 
