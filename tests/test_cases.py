@@ -12,7 +12,7 @@ from sca_analysis.courses import Collection
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
 from sca_analysis.gaps import find_gaps
-from sca_analysis.tables import CASES, EVIDENCE, SEARCHED
+from sca_analysis.tables import CASES, ENTERED, EVIDENCE, SEARCHED
 from tests.conftest import SAMPLE
 from tests.folders import claim, listing, npi, open_tables, span, write_tables
 
@@ -349,6 +349,7 @@ def test_facts_entered_count_from_the_day_they_were_entered(tmp_path):
     latest = cases.entered[["case_id", "fact", "value"]].to_numpy().tolist()
     assert latest == [["A1", "w9", "no"], ["A1", "setback", "no"]]  # in the order in which they were entered
     assert cases.entered.index.tolist() == [0, 1]
+    assert list(cases.entered) == list(ENTERED.names)
     assert said(cases, "A1", "S6") == ["Starting over would not set the patient back."]
 
 
