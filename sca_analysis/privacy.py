@@ -83,9 +83,9 @@ def deidentify(frame: pd.DataFrame, table: Table, key: bytes, year: int) -> pd.D
 
 
 def _generalise(values: pd.Series, column: Column, key: bytes, year: int) -> pd.Series:
-    blank = pd.Series(pd.NA, index=values.index, dtype="string")
+    nothing = pd.Series(pd.NA, index=values.index, dtype="string")
     if column.tells_who or column.kind in (Kind.LATITUDE, Kind.LONGITUDE):
-        return blank
+        return nothing
     if column.name in _CASES:
         return pseudonyms(values, "case", key)
     if column.name == "member_id":
@@ -101,7 +101,7 @@ def _generalise(values: pd.Series, column: Column, key: bytes, year: int) -> pd.
             return values.astype("string").str[:2]
         case Kind.ZIP:
             return shorten_zips(values)
-    return blank if column.identifies_member else values
+    return nothing if column.identifies_member else values
 
 
 def lump(specialties: pd.Series, members: pd.Series, fewest: int = SMALL_CELL) -> pd.Series:

@@ -90,11 +90,12 @@ def _few_counties(gaps: pd.DataFrame) -> list[str]:
 
 def _share_compliance(compliance: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
     """Withhold the members of counties withheld, and shares from which that of one cell could be reckoned."""
+    shown = _share_gaps(gaps)
     hidden = find_few(compliance, "members", totals=())
-    names = gaps.loc[gaps["county_fips"].isin(_few_counties(gaps)), "county"].unique()
+    names = gaps.loc[shown["members"].isna(), "county"].unique()
     hidden |= (compliance["scope"] == "county") & compliance["name"].isin(names)
     outside = (gaps["members"] - (gaps["share_within"] * gaps["members"]).round()).astype("float64")
-    cells = _share_gaps(gaps)["share_within"].isna() & gaps["share_within"].notna()
+    cells = shown["share_within"].isna() & gaps["share_within"].notna()
     told = hidden.copy()
     for place, row in compliance.iterrows():
         column = SCOPES.get(row["scope"])
