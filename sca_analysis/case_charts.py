@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sca_analysis.charts import finish, short, withhold_chart
 from sca_analysis.grounds import DOUBT, ENTER, GROUNDS, NOT_SHOWN, SHOWN, UNKNOWN
-from sca_analysis.privacy import find_few, say_count, say_part, sentence
+from sca_analysis.privacy import find_few, is_few, lump, say_part, say_some, sentence
 from sca_analysis.search import name_obstacles
 
 _FINDINGS = {SHOWN: "#0072B2", DOUBT: "#E69F00", ENTER: "#CC79A7", UNKNOWN: "#56B4E9", NOT_SHOWN: "#BBBBBB"}
@@ -36,16 +36,20 @@ def draw_grounds(cases: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure
         Columns of ``tables.CASES``.
     source : str
     fewest : int
-        Cases below which a bar is not drawn, nor the next smallest that would give it away.
+        Members below which a bar is not drawn, nor the next smallest that would give it away.
 
     """
     figure = go.Figure()
     labels = [_WORDS[g] for g in reversed(GROUNDS)]
     counted = pd.DataFrame(
-        [(g, finding, int((cases[g] == finding).sum())) for g in reversed(GROUNDS) for finding in _FINDINGS],
-        columns=["ground", "finding", "cases"],
+        [
+            (g, finding, int((cases[g] == finding).sum()), frozenset(cases.loc[cases[g] == finding, "member_id"]))
+            for g in reversed(GROUNDS)
+            for finding in _FINDINGS
+        ],
+        columns=["ground", "finding", "cases", "members"],
     )
-    few = find_few(counted, "cases", totals=(("ground",), ("finding",)), fewest=fewest)
+    few = find_few(counted, "members", totals=(("ground",), ("finding",)), fewest=fewest)
     counted["cases"] = counted["cases"].where(~few, 0)
     for finding, colour in _FINDINGS.items():
         counts = counted.loc[counted["finding"] == finding, "cases"].tolist()
@@ -64,13 +68,11 @@ def draw_grounds(cases: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure
         barmode="stack", legend={"orientation": "h", "y": -0.25, "yanchor": "top", "traceorder": "normal"}
     )
     figure.update_xaxes(title="cases")
-    some = int((cases["grounds"] != "").sum())
-    ready = int(cases["is_complete"].sum())
-    title = sentence(
-        f"{say_part(some, len(cases), fewest)} cases show at least one ground; {say_count(ready, fewest)} are complete"
-    )
+    some = say_part(cases["grounds"] != "", cases["member_id"], fewest)
+    ready = say_some(cases["is_complete"], cases["member_id"], fewest)
+    title = sentence(f"{some} cases show at least one ground; {ready} are complete")
     if few.any():
-        source += f" Not drawn: {few.sum()} bars of fewer than {fewest} cases, or that would give them away."
+        source += f" Not drawn: {few.sum()} bars of fewer than {fewest} members, or that would give them away."
     return finish(figure, title, source, height=400)
 
 
@@ -83,12 +85,12 @@ def draw_search(cases: pd.DataFrame, searched: pd.DataFrame, source: str, fewest
         Columns of ``tables.CASES`` and ``tables.SEARCHED``.
     source : str
     fewest : int
-        Cases with a gap of a specialty below which nothing is drawn of it.
+        Members with cases with a gap of a specialty below which it is not named, nor anything drawn of all of them.
 
     """
-    in_gap = cases.loc[cases["gap"] == SHOWN, ["case_id", "specialty"]]
-    in_gap = in_gap[in_gap.groupby("specialty")["case_id"].transform("count") >= fewest]
-    if fewest and in_gap.empty:
+    in_gap = cases.loc[cases["gap"] == SHOWN, ["case_id", "specialty", "member_id"]]
+    in_gap["specialty"] = lump(in_gap["specialty"], in_gap["member_id"], fewest)
+    if is_few(in_gap["member_id"], fewest):
         return withhold_chart("Why listed providers do not count is withheld", source, fewest)
     rows = searched[~searched["why_not"].str.startswith("beyond")].merge(in_gap, on="case_id")
     kind = name_obstacles(rows["why_not"])

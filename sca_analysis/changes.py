@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pandas as pd
+from pandas.api.typing import NAType
 
 from sca_analysis.alerts import list_alerts
 from sca_analysis.cases import CaseList, list_cases
@@ -17,7 +18,7 @@ from sca_analysis.gaps import Gaps, find_gaps
 from sca_analysis.grounds import SHOWN
 from sca_analysis.network import Criteria
 from sca_analysis.phrases import count, month
-from sca_analysis.privacy import say_count, say_each, say_part
+from sca_analysis.privacy import say_each, say_part, say_rows
 from sca_analysis.register import build_register
 from sca_analysis.remedies import compare
 from sca_analysis.tables import MONTH_CHANGES, MOVED_CASES
@@ -33,6 +34,12 @@ class Standing:
     register: pd.DataFrame
     cases: CaseList
     alerts: pd.DataFrame
+
+    @property
+    def people(self) -> pd.Series:
+        """The member of each case and request, by its number."""
+        found = pd.concat([f.set_index("case_id")["member_id"] for f in (self.cases.table, self.register)])
+        return found[~found.index.duplicated()]
 
 
 def take_standing(exports: Exports, as_of: date, criteria: Criteria, gaps: Gaps | None = None) -> Standing:
@@ -71,13 +78,35 @@ def compare_months(before: Standing | None, now: Standing) -> pd.DataFrame:
 
     """
     after = _figures(now)
-    earlier = _figures(before) if before else {}
+    earlier = _figures(before) if before else dict.fromkeys(after, _Figure("", pd.NA, None))
     rows = [
-        (name, unit, earlier.get(name, (pd.NA, ""))[0], value, value - earlier[name][0] if name in earlier else pd.NA)
-        for name, (value, unit) in after.items()
+        (name, f.unit, earlier[name].value, f.value, f.value - earlier[name].value if before else pd.NA)
+        for name, f in after.items()
     ]
     table = pd.DataFrame(rows, columns=list(MONTH_CHANGES.names))
     return table.astype({"before": "Int64", "now": "Int64", "change": "Int64"})
+
+
+def count_behind(before: Standing | None, now: Standing) -> pd.DataFrame:
+    """Return how many members are behind the figures of `compare_months`, row for row.
+
+    Returns
+    -------
+    DataFrame
+        ``before``, ``now`` and ``moved``: those behind what is counted in one of the two months alone. Where no
+        member is behind a figure it is blank, as is what has no month before. [members]
+
+    """
+    after = _figures(now)
+    earlier = _figures(before) if before else {}
+    rows = []
+    for name, figure in after.items():
+        there, here = (f.rows if f else None for f in (earlier.get(name), figure))
+        moved = None if there is None or here is None else there[~there.index.isin(here.index)]
+        if moved is not None and here is not None and there is not None:
+            moved = pd.concat([moved, here[~here.index.isin(there.index)]])
+        rows.append([pd.NA if r is None else r.nunique() for r in (there, here, moved)])
+    return pd.DataFrame(rows, columns=["before", "now", "moved"], dtype="Int64")
 
 
 def list_moved_cells(before: Standing | None, now: Standing) -> pd.DataFrame:
@@ -114,7 +143,7 @@ def list_moved_cases(before: Standing | None, now: Standing) -> pd.DataFrame:
 
 
 def tell_changes(before: Standing | None, now: Standing, fewest: int = 0) -> list[str]:
-    """Return what changed, in sentences for the summary; counts of cases below ``fewest`` are withheld."""
+    """Return what changed, in sentences for the summary; cases of fewer members than ``fewest`` are not counted."""
     if before is None:
         return ["**Since last month.** There are no claims of the month before, so nothing is compared."]
     last_month = month(before.as_of)
@@ -126,10 +155,9 @@ def tell_changes(before: Standing | None, now: Standing, fewest: int = 0) -> lis
         parts[0] += f" (first {worse['specialty'].iloc[0]} in {worse['county'].iloc[0]})"
     moved = list_moved_cases(before, now)
     is_new, is_gone = moved["state_before"] == "new", moved["state"] == "no longer a case"
-    stayed = moved[~is_new & ~is_gone]
-    new, gone, other = (
-        say_count(int(some.sum()), fewest) for some in (is_new, is_gone, stayed["state"] != stayed["state_before"])
-    )
+    people = moved["case_id"].map(_people(before, now))
+    is_other = ~is_new & ~is_gone & (moved["state"] != moved["state_before"])
+    new, gone, other = (say_rows(people[some], fewest) for some in (is_new, is_gone, is_other))
     parts.append(f"new cases: {new}, no longer cases: {gone}, in another state: {other}")
     return [f"**Since {last_month}.** {'; '.join(parts)}."]
 
@@ -143,27 +171,23 @@ def tell_actions(now: Standing, most: int = 3, fewest: int = 0) -> list[str]:
     most : int
         Cases named.
     fewest : int
-        Smallest count of people told; above 0, no case and no day is named either.
+        Smallest count of members told; above 0, no case and no day is named either.
 
     """
     alerts, cases = now.alerts, now.cases.table
-    by_whom = alerts["who"].value_counts().rename(index="for {}".format)
-    is_open = cases["state"].isin(["not_asked", "pending"]) & (cases["grounds"] != "")
-    ready = int((is_open & cases["is_complete"]).sum())
+    people = alerts["case_id"].map(now.people)
+    words = say_each("for " + alerts["who"], people, fewest)
+    undecided = cases[cases["state"].isin(["not_asked", "pending"]) & (cases["grounds"] != "")]
+    is_ready = undecided["is_complete"].astype(bool)
     if fewest:
-        some = (
-            f"{say_count(len(alerts), fewest)} actions: {say_each(by_whom, fewest)}"
-            if len(alerts)
-            else "Nothing is due"
-        )
+        some = f"{say_rows(people, fewest)} actions: {words}" if len(alerts) else "Nothing is due"
         return [
             f"**What to do on agreements.** {some}.",
             f"**What to do on cases.** Complete, of the undecided cases with a ground shown: "
-            f"{say_part(ready, int(is_open.sum()), fewest)}.",
+            f"{say_part(is_ready, undecided['member_id'], fewest)}.",
         ]
     lines = []
     if len(alerts):
-        words = say_each(by_whom, fewest)
         soonest = alerts.iloc[0]
         is_late = pd.Timestamp(soonest["due_date"]) < pd.Timestamp(now.as_of)
         lines.append(
@@ -173,28 +197,56 @@ def tell_actions(now: Standing, most: int = 3, fewest: int = 0) -> list[str]:
         )
     else:
         lines.append("**What to do on agreements.** Nothing is due.")
-    first = ", ".join(f"{r.case_id} ({r.specialty}, {r.grounds})" for r in cases[is_open].head(most).itertuples())
+    first = ", ".join(f"{r.case_id} ({r.specialty}, {r.grounds})" for r in undecided.head(most).itertuples())
     lines.append(
-        f"**What to do on cases.** {count(int(is_open.sum()), 'undecided case')} with a ground shown; complete: "
-        f"{ready}." + (f" First by rank: {first}." if first else "")
+        f"**What to do on cases.** {count(len(undecided), 'undecided case')} with a ground shown; complete: "
+        f"{is_ready.sum()}." + (f" First by rank: {first}." if first else "")
     )
     return lines
 
 
-def _figures(standing: Standing) -> dict[str, tuple[int, str]]:
-    """Return the figures that are followed from month to month, with their units."""
+@dataclass(frozen=True)
+class _Figure:
+    """What is followed from month to month: unit, value, and the member of each thing counted (None: no people)."""
+
+    unit: str
+    value: int | NAType
+    rows: "pd.Series | None"
+
+
+def _people(before: Standing | None, now: Standing) -> pd.Series:
+    """Return the member of each case of two standings, by its number."""
+    found = pd.concat([s.people for s in (now, before) if s])
+    return found[~found.index.duplicated()]
+
+
+def _figures(standing: Standing) -> dict[str, _Figure]:
+    """Return the figures that are followed from month to month."""
     table, cases, register = standing.gaps.table, standing.cases.table, standing.register
+    alerts = standing.alerts.assign(member_id=standing.alerts["case_id"].map(standing.people))
+
+    def number(unit: str, value: int) -> _Figure:
+        return _Figure(unit, value, None)
+
+    def rows(unit: str, frame: pd.DataFrame, key: list[str]) -> _Figure:
+        return _Figure(unit, len(frame), frame.set_index(key)["member_id"])
+
+    def some_cases(is_counted: "pd.Series[bool]") -> _Figure:
+        pair = cases.loc[is_counted, ["member_id", "provider_npi"]]  # its number changes when it is asked for
+        return rows("cases", pair.assign(member=pair["member_id"]), ["member", "provider_npi"])
+
+    in_force = register["state"].isin(["in_force", "used_up"])
     return {
-        "members covered": (standing.gaps.members, "members"),
-        "cells of the gap table": (len(table), "cells"),
-        "cells that do not meet the standard": (int((table["status"] != "met").sum()), "cells"),
-        "out-of-network courses of 12 months": (len(standing.courses), "courses"),
-        "cases": (len(cases), "cases"),
-        "cases with a ground shown": (int((cases["grounds"] != "").sum()), "cases"),
-        "cases with a gap shown": (int((cases["gap"] == SHOWN).sum()), "cases"),
-        "cases never asked for": (int((cases["state"] == "not_asked").sum()), "cases"),
-        "requests made so far": (len(register), "requests"),
-        "requests pending": (int((register["state"] == "pending").sum()), "requests"),
-        "agreements in force": (int(register["state"].isin(["in_force", "used_up"]).sum()), "agreements"),
-        "actions due": (len(standing.alerts), "actions"),
+        "members covered": number("members", standing.gaps.members),
+        "cells of the gap table": number("cells", len(table)),
+        "cells that do not meet the standard": number("cells", int((table["status"] != "met").sum())),
+        "out-of-network courses of 12 months": rows("courses", standing.courses, ["course_id"]),
+        "cases": some_cases(cases["state"].notna()),
+        "cases with a ground shown": some_cases(cases["grounds"] != ""),
+        "cases with a gap shown": some_cases(cases["gap"] == SHOWN),
+        "cases never asked for": some_cases(cases["state"] == "not_asked"),
+        "requests made so far": rows("requests", register, ["case_id"]),
+        "requests pending": rows("requests", register[register["state"] == "pending"], ["case_id"]),
+        "agreements in force": rows("agreements", register[in_force], ["case_id"]),
+        "actions due": rows("actions", alerts, ["case_id", "alert"]),
     }

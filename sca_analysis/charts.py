@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sca_analysis.phrases import month
-from sca_analysis.privacy import say_part
+from sca_analysis.privacy import is_few, say_part
 
 STATUS_COLOURS = {
     "met": "#009E73",
@@ -133,11 +133,12 @@ def draw_costs(courses: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure
         Columns of ``tables.COURSES``; courses without costs are left out and counted in the note.
     source : str
     fewest : int
-        Courses below which nothing is drawn, here and in what is left out.
+        Members below which nothing is drawn, here and in what is left out.
 
     """
-    costed = courses[courses["not_costed"].isna()]
-    if any(0 < n < fewest for n in (len(costed), len(courses) - len(costed))):
+    is_costed = courses["not_costed"].isna()
+    costed = courses[is_costed]
+    if any(is_few(courses.loc[some, "member_id"], fewest) for some in (is_costed, ~is_costed)):
         return withhold_chart("What SCAs would change is withheld", source, fewest)
     figure = make_subplots(rows=1, cols=3, subplot_titles=list(_PARTIES.values()), shared_yaxes=True)
     totals = {p: [to_dollars(costed[f"{p}_{a}"]) for a in ("out_of_network", "sca")] for p in _PARTIES}
@@ -165,7 +166,7 @@ def draw_costs(courses: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure
         f"Under SCAs at the rate assumed, members would pay {short(abs(member))} {'less' if member < 0 else 'more'} "
         f"and the plan {short(abs(plan))} {'more' if plan > 0 else 'less'} than OON"
     )
-    note = f"{source} {say_part(len(costed), len(courses), fewest)} courses could be costed."
+    note = f"{source} {say_part(is_costed, courses['member_id'], fewest)} courses could be costed."
     return finish(figure, title if len(costed) else "No course of treatment could be costed", note, height=430)
 
 

@@ -19,6 +19,7 @@ from sca_analysis.adequacy import Adequacy, measure_adequacy
 from sca_analysis.changes import (
     Standing,
     compare_months,
+    count_behind,
     list_moved_cases,
     list_moved_cells,
     take_standing,
@@ -34,9 +35,19 @@ from sca_analysis.estimates import calibration, estimate_agreements
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
 from sca_analysis.outcomes import measure
-from sca_analysis.privacy import SMALL_CELL, say_count, say_each, say_part, say_some, withhold_few, withhold_small_cells
-from sca_analysis.pseudonyms import find_key, pseudonyms
-from sca_analysis.shared_tables import share
+from sca_analysis.privacy import (
+    SMALL_CELL,
+    is_few,
+    say_count,
+    say_each,
+    say_part,
+    say_rows,
+    say_some,
+    withhold_few,
+    withhold_small_cells,
+)
+from sca_analysis.pseudonyms import find_key
+from sca_analysis.shared_tables import Behind, share
 
 _OF_MOVED = ["county_fips", "county", "specialty", "status_before", "status_after"]  # what tells of no member
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -117,15 +128,8 @@ class Month:
         """The tables of the report by name: as they may be shared, unless the month is identified."""
         if self.is_identified:
             return self._internal
-        return share(self._internal, self.adequacy, self.courses, self._people, find_key(), self.as_of.year)
-
-    @cached_property
-    def searched(self) -> pd.DataFrame:
-        """The providers searched for each case, and why they do not count; cases are named as in ``tables``."""
-        searched = self.standing.cases.searched
-        if self.is_identified:
-            return searched
-        return searched.assign(case_id=pseudonyms(searched["case_id"], "case", find_key()))
+        behind = Behind(self.people, self.courses, count_behind(self.before, self.standing))
+        return share(self._internal, self.adequacy, behind, find_key(), self.as_of.year)
 
     @property
     def spelled(self) -> str:
@@ -149,11 +153,9 @@ class Month:
         return 0 if self.is_identified else SMALL_CELL
 
     @property
-    def _people(self) -> pd.Series:
+    def people(self) -> pd.Series:
         """The member of each case and request, by its number."""
-        standings = [s for s in (self.standing, self.before) if s]
-        frames = [f for s in standings for f in (s.cases.table, s.register)]
-        found = pd.concat([f.set_index("case_id")["member_id"] for f in frames])
+        found = pd.concat([s.people for s in (self.standing, self.before) if s])
         return found[~found.index.duplicated()]
 
     @cached_property
@@ -370,37 +372,37 @@ def _about_gaps(month: Month) -> list[str]:
 def _about_courses(month: Month) -> list[str]:
     spend, courses, fewest = month.spend, month.courses, month.fewest
     out = spend[spend["is_out_of_network"]]
-    if 0 < courses["member_id"].nunique() < fewest:
+    members = courses["member_id"]
+    if is_few(members, fewest):
         return [f"**Out of network.** Fewer than {fewest} members went out of network: their amounts are withheld."]
     billed, paid = (sum(out[c].dropna(), start=0) for c in ("billed", "paid"))
     is_known = out["paid"].notna().any() or out.empty
-    in_gap = int((courses["gap_status"].fillna("met") != "met").sum())
+    in_gap = courses["gap_status"].fillna("met") != "met"
     lines = [
         f"**Out of network.** ${billed:,.2f} billed and "
         + (f"${paid:,.2f} paid by the plan" if is_known else "an unknown amount paid by the plan")
         + f" on paid OON lines of the twelve months; {len(courses)} OON courses of treatment, "
-        f"{say_some(in_gap, len(courses), fewest)} of them in a county and specialty with a gap."
+        f"{say_some(in_gap, members, fewest)} of them in a county and specialty with a gap."
     ]
-    costed = courses[courses["not_costed"].isna()]
+    is_costed = courses["not_costed"].isna()
+    costed = courses[is_costed]
     if costed.empty:
         reasons = courses["not_costed"].value_counts()
         why = f": {reasons.index[0]}" if len(reasons) else ""
         return [*lines, f"**Costs.** No course could be costed{why}."]
-    few = [n for n in (len(costed), len(courses) - len(costed)) if 0 < n < fewest]
-    known = f"**Costs.** {say_part(len(costed), len(courses), fewest)} courses could be costed"
-    if few:
+    known = f"**Costs.** {say_part(is_costed, members, fewest)} courses could be costed"
+    if is_few(members[is_costed], fewest) or is_few(members[~is_costed], fewest):
         return [*lines, f"{known}; amounts are withheld."]
     totals = {c: sum(costed[c], start=0) for c in costed if c.startswith(("plan_paid", "member_total"))}
     member, plan = totals["member_total_out_of_network"], totals["plan_paid_out_of_network"]
-    agreed = int((costed["sca_rate_basis"] == "agreed_rate").sum())
+    agreed = say_some(costed["sca_rate_basis"] == "agreed_rate", costed["member_id"], fewest)
     lines.append(
         f"{known}. OON, their members owe ${member:,.2f}, "
         f"denied lines in full, and the plan pays ${plan:,.2f}. Under SCAs members would owe "
         f"${totals['member_total_in_network']:,.2f} at "
         f"the in-network rate and ${totals['member_total_sca']:,.2f} at the rate assumed, and the plan would pay "
         f"${totals['plan_paid_in_network']:,.2f} and ${totals['plan_paid_sca']:,.2f}. The rate "
-        f"assumed is the agreed one for {say_some(agreed, len(costed), fewest)} courses and the usual charge, the "
-        "ceiling, for the others."
+        f"assumed is the agreed one for {agreed} courses and the usual charge, the ceiling, for the others."
     )
     return lines
 
@@ -413,13 +415,13 @@ def _about_outcomes(month: Month) -> list[str]:
         return [
             "**Outcomes.** No SCA was asked for in the twelve months, or there is no `agreements` in these exports."
         ]
-    states = recent["decision"].value_counts()
-    counted = states[[d for d in ("approved", "denied", "withdrawn", "pending") if d in states]]
+    members = recent["member_id"]
     days = recent["days_to_decision"].dropna()
-    took = f"; half were decided within {days.median():g} days" if len(days) and len(days) >= month.fewest else ""
+    is_told = len(days) and not is_few(members[days.index], month.fewest)
+    took = f"; half were decided within {days.median():g} days" if is_told else ""
     lines = [
-        f"**Outcomes.** {say_count(len(recent), month.fewest)} SCAs were asked for in the twelve months: "
-        f"{say_each(counted, month.fewest)}{took}."
+        f"**Outcomes.** {say_rows(members, month.fewest)} SCAs were asked for in the twelve months: "
+        f"{say_each(recent['decision'], members, month.fewest)}{took}."
     ]
     told = month.tables["calibration"]
     told = told[(told["basis"] == "all") & (told["known"] > 0).fillna(False)]

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sca_analysis.charts import PALETTE, finish, withhold_chart
 from sca_analysis.errors import ParameterError
-from sca_analysis.privacy import find_few, say_count, say_part, sentence
+from sca_analysis.privacy import find_few, is_few, lump, say_part, say_rows, sentence, tally
 
 DECISIONS = {"approved": ("#009E73", ""), "denied": ("#D55E00", "/"), "withdrawn": ("#999999", ".")}
 _MEASURES = {
@@ -30,7 +30,7 @@ def draw_decisions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.F
     source : str
         Plan, period and denominator, shown under the title.
     fewest : int
-        Decisions below which a bar is not drawn, nor the next smallest that would give it away.
+        Members below which a bar is not drawn, nor the next smallest that would give it away.
 
     """
     decided = register[register["decision"].isin(list(DECISIONS)) & register["decision_date"].notna()]
@@ -39,13 +39,11 @@ def draw_decisions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.F
     title = "No request was decided"
     if len(decided):
         span = pd.period_range(months.min(), months.max(), freq="M")
-        table = pd.crosstab(months, decided["decision"]).reindex(span, fill_value=0)
-        table = table.reindex(columns=list(DECISIONS), fill_value=0).rename_axis("month").reset_index()
-        cells = table.melt("month", var_name="decision", value_name="n")
-        few = find_few(cells, "n", totals=(("month",), ("decision",)), fewest=fewest)
-        shown = cells.assign(n=cells["n"].where(~few, 0))
+        cells = tally(decided.assign(month=months), decided["member_id"], ["month", "decision"])
+        few = find_few(cells, "people", totals=(("month",), ("decision",)), fewest=fewest)
+        shown = cells[~few].pivot_table(index="month", columns="decision", values="rows", observed=True).reindex(span)
         for name, (colour, pattern) in DECISIONS.items():
-            counts = shown.loc[shown["decision"] == name, "n"]
+            counts = shown.get(name, pd.Series(0, span)).fillna(0).astype("int64")
             figure.add_bar(
                 x=span.to_timestamp(),
                 y=counts.to_numpy(),
@@ -59,15 +57,19 @@ def draw_decisions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.F
     figure.update_xaxes(title="month of the decision", type="date", dtick="M1", tickformat="%b %y")
     figure.update_yaxes(title="decisions [requests a month]", tickformat=",d", rangemode="tozero")
     judged = decided[decided["decision"] != "withdrawn"]
-    approved, denied = ((judged["decision"] == name).sum() for name in ("approved", "denied"))
-    share = f" ({approved / len(judged):.0%})" if len(judged) and min(approved, denied) >= fewest else ""
+    is_approved, members = judged["decision"] == "approved", judged["member_id"]
+    is_told = len(judged) and not (is_few(members[is_approved], fewest) or is_few(members[~is_approved], fewest))
+    share = f" ({is_approved.mean():.0%})" if is_told else ""
     if len(decided):
-        title = sentence(f"{say_part(approved, len(judged), fewest)} requests decided were approved{share}")
-    pending, withdrawn = int((register["decision"] == "pending").sum()), len(decided) - len(judged)
-    note = f"{source} {sentence(_requests(withdrawn, fewest))} withdrawn, {say_count(pending, fewest)} pending."
+        title = sentence(f"{say_part(is_approved, members, fewest)} requests decided were approved{share}")
+    withdrawn = say_rows(decided.loc[decided["decision"] == "withdrawn", "member_id"], fewest)
+    pending = say_rows(register.loc[register["decision"] == "pending", "member_id"], fewest)
+    note = (
+        f"{source} {sentence(withdrawn)} {'request' if withdrawn == '1' else 'requests'} withdrawn, {pending} pending."
+    )
     if fewest and len(decided) and few.any():
-        note += f" Not drawn: {few.sum()} bars of fewer than {fewest} requests, or that would give them away."
-        if not shown["n"].any():
+        note += f" Not drawn: {few.sum()} bars of fewer than {fewest} members, or that would give them away."
+        if few.all():
             return withhold_chart(title, note, fewest)
     return finish(figure, title, note, height=420)
 
@@ -110,17 +112,17 @@ def draw_rates(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figur
         Columns of ``tables.REGISTER``; agreements whose three rates are known are drawn, a dot each.
     source : str
     fewest : int
-        Agreements below which nothing is drawn, or nothing of a specialty.
+        Members below which nothing is drawn, or a specialty is not named.
 
     """
     agreed = register[register["decision"] == "approved"]
     known = agreed[agreed[["agreed_rate", "in_network_rate", "usual_charge"]].notna().all(axis=1)]
     low, rate, high = (known[c].astype("float64") for c in ("in_network_rate", "agreed_rate", "usual_charge"))
     known = known.assign(way=(rate - low) / (high - low))[(high > low).to_numpy()]
-    if 0 < len(known) < fewest:
-        return withhold_chart("Where agreed rates lie is withheld", source, fewest)
-    per_specialty = known.groupby("specialty")["way"].transform("count")
-    known = known.assign(specialty=known["specialty"].where(per_specialty >= fewest, "all others"))
+    if fewest:
+        if is_few(known["member_id"], fewest):
+            return withhold_chart("Where agreed rates lie is withheld", source, fewest)
+        known = known.assign(specialty=lump(known["specialty"], known["member_id"], fewest))
     figure = go.Figure()
     medians = known.groupby("specialty")["way"].median().sort_values(kind="stable")
     for i, specialty in enumerate(medians.index):
@@ -146,7 +148,7 @@ def draw_rates(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figur
         name="median",
     )
     counts = known["specialty"].value_counts()
-    labels = [f"{s} ({say_count(counts[s], fewest)})" for s in medians.index]
+    labels = [f"{s} ({counts[s]:,})" for s in medians.index]
     figure.update_yaxes(tickvals=list(range(len(medians))), ticktext=labels, title="specialty (agreements)")
     figure.update_xaxes(title="way from the in-network rate (0%) to the usual charge (100%)", tickformat=".0%")
     figure.update_layout(legend={"orientation": "h", "y": -0.25, "yanchor": "top"})
@@ -154,7 +156,8 @@ def draw_rates(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figur
     if len(known):
         title = f"The median of {len(known)} agreed rates lies {known['way'].median():.0%} of the way from the "
         title += "in-network rate to the usual charge"
-    note = f"{source} Rates are known for {say_part(len(known), len(agreed), fewest)} agreements."
+    are_known = say_part(agreed.index.to_series().isin(known.index), agreed["member_id"], fewest)
+    note = f"{source} Rates are known for {are_known} agreements."
     return finish(figure, title, note, height=220 + 48 * len(medians))
 
 
@@ -167,13 +170,13 @@ def draw_sessions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Fi
         Columns of ``tables.REGISTER``.
     source : str
     fewest : int
-        Agreements below which nothing is drawn.
+        Members below which nothing is drawn.
 
     """
     ended = register[(register["state"] == "expired") & register["sessions_authorized"].notna()]
     limit, used = ended["sessions_authorized"].astype("int64"), ended["sessions_used"].astype("int64")
     over = used > limit
-    if 0 < len(ended) < fewest:
+    if is_few(ended["member_id"], fewest):
         return withhold_chart("How many sessions were used is withheld", source, fewest)
     figure = go.Figure()
     most = int(max([*limit, *used, 1]))
@@ -199,12 +202,17 @@ def draw_sessions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Fi
     title = "No agreement with a number of sessions has ended"
     if len(ended):
         title = f"Agreements that ended used {total} of {allowed} sessions authorised ({total / max(allowed, 1):.0%}); "
-        title += f"{say_part(int(over.sum()), len(ended), fewest)} went past them"
+        title += f"{say_part(over, ended['member_id'], fewest)} went past them"
     return finish(figure, title, source, height=460)
 
 
 def draw_estimates(
-    estimates: pd.DataFrame, source: str, measure: str = "visits", most: int = 60, fewest: int = 0
+    estimates: pd.DataFrame,
+    source: str,
+    measure: str = "visits",
+    most: int = 60,
+    fewest: int = 0,
+    people: pd.Series | None = None,
 ) -> go.Figure:
     """Return the range estimated at the decision beside what came of it, a finished agreement each.
 
@@ -217,7 +225,9 @@ def draw_estimates(
     most : int
         Agreements drawn: evenly chosen in the order of their P50 where there are more. All count in the title.
     fewest : int
-        Agreements below which nothing is drawn.
+        Members below which nothing is drawn.
+    people : Series, optional
+        Member by number of a case; without, an agreement counts as a member of its own, so that is for ``fewest`` 0.
 
     Raises
     ------
@@ -228,8 +238,10 @@ def draw_estimates(
     if measure not in _MEASURES:
         raise ParameterError(f"measure must be one of {', '.join(_MEASURES)}; {measure!r} is none.")
     finished = estimates[estimates["is_finished"].astype(bool)]
-    known = finished[finished[f"{measure}_within"].notna()]
-    if 0 < len(known) < fewest:
+    is_known = finished[f"{measure}_within"].notna()
+    who = finished["case_id"] if people is None else finished["case_id"].map(people)
+    known = finished[is_known]
+    if is_few(who[is_known], fewest):
         return withhold_chart("Whether estimates were right is withheld", source, fewest)
     columns = [f"{measure}_{end}" for end in ("p50", "p10", "p90", "actual")]
     known = known.sort_values(columns, kind="stable")
@@ -266,17 +278,14 @@ def draw_estimates(
     figure.update_xaxes(title="agreements that have ended, by P50", showticklabels=False)
     figure.update_yaxes(title=_MEASURES[measure], rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": -0.12, "yanchor": "top"})
-    within = int(known[f"{measure}_within"].sum())
+    within, who_known = known[f"{measure}_within"].astype(bool), who[known.index]
     title = "No agreement that has ended has an estimate"
     if len(known):
-        title = f"{_MEASURES[measure].split(' [')[0].capitalize()}: {say_part(within, len(known), fewest)} agreements "
-        share = f"({within / len(known):.0%}) " if min(within, len(known) - within) >= fewest else ""
+        title = f"{_MEASURES[measure].split(' [')[0].capitalize()}: {say_part(within, who_known, fewest)} agreements "
+        is_told = not (is_few(who_known[within], fewest) or is_few(who_known[~within], fewest))
+        share = f"({within.mean():.0%}) " if is_told else ""
         title += f"{share}came out within P10 to P90 of their estimate; 80% would be ideal"
-    note = f"{source} {say_part(len(known), len(finished), fewest)} agreements that have ended could be estimated."
+    note = f"{source} {say_part(is_known, who, fewest)} agreements that have ended could be estimated."
     if len(drawn) < len(known):
         note += f" Drawn: {len(drawn)} of them."
     return finish(figure, title, note, height=440)
-
-
-def _requests(count: int, fewest: int) -> str:
-    return f"{say_count(count, fewest)} {'request' if count == 1 else 'requests'}"

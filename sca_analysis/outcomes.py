@@ -106,7 +106,10 @@ def withhold(measures: pd.DataFrame, fewest: int) -> pd.DataFrame:
 
     """
     some, whole = measures["patients"], measures["patients_of"]
-    few = pd.concat([n.between(1, fewest - 1) for n in (some, whole, whole - some)], axis=1).fillna(False).any(axis=1)
+    # a member may be on both sides of a share, so that what is left of the rows counts too
+    rest = (measures["denominator"] - measures["numerator"]).where(measures["unit"] == "%")
+    counts = (some, whole, whole - some, rest)
+    few = pd.concat([n.between(1, fewest - 1) for n in counts], axis=1).fillna(False).any(axis=1)
     few = few.astype(bool)
     groups = measures[measures["scope"] != "all"]
     few[groups.index] = find_few(groups, "patients", (("scope", "measure"),), fewest=fewest, also=few[groups.index])

@@ -137,7 +137,8 @@ def find_few(
     ----------
     frame : DataFrame
     count : str
-        Column of a count of people; blank counts as none.
+        Column of a count of people, where blank counts as none; or of the people themselves, as sets, where the same
+        may be in more than one row.
     totals : sequence of sequences of str
         What is added up elsewhere: for each group of these columns (none: all rows) a total may be known, so that
         what is withheld in it must be two rows or more, of ``fewest`` people or more together.
@@ -152,7 +153,9 @@ def find_few(
     Series of bool
 
     """
-    counts = frame[count].astype("Float64").fillna(0).astype("float64")
+    people = frame[count] if len(frame) and isinstance(frame[count].iloc[0], frozenset) else None
+    sizes = frame[count] if people is None else people.map(len)
+    counts = sizes.astype("Float64").fillna(0).astype("float64")
     few = counts.between(1, fewest - 1)
     if also is not None:
         few |= also
@@ -168,13 +171,18 @@ def find_few(
         was = few.sum()
         for rows in (frame.index[places] for places in groups):
             hidden = few[rows]
-            if not hidden.any() or (hidden.sum() > 1 and counts[rows][hidden].sum() >= fewest):
+            if not hidden.any() or (hidden.sum() > 1 and _together(counts, people, rows[hidden]) >= fewest):
                 continue
             shown = counts[rows][~hidden]
             if (shown > 0).any():
                 few[shown[shown > 0].idxmin()] = True
         if few.sum() == was:
             return few
+
+
+def _together(counts: pd.Series, people: pd.Series | None, rows: pd.Index) -> float:
+    """Return how many people are behind rows: by number if no one can be in two, else each once."""
+    return float(counts[rows].sum()) if people is None else len(frozenset().union(*people[rows]))
 
 
 def blank(frame: pd.DataFrame, few: pd.Series, columns: Sequence[str]) -> pd.DataFrame:
@@ -229,28 +237,75 @@ def withhold_small_cells(gaps: pd.DataFrame, counties: Sequence[str] = ()) -> pd
     return shown
 
 
+def is_few(members: pd.Series, fewest: int = SMALL_CELL) -> bool:
+    """Return whether rows, given as the member of each, are of one member or more but of fewer than ``fewest``."""
+    return bool(0 < members.nunique() < fewest)
+
+
 def say_count(count: int, fewest: int = SMALL_CELL) -> str:
     """Return a count of people in words that are fit to be shared; ``fewest`` 0: as it is."""
     return f"fewer than {fewest}" if 0 < count < fewest else f"{count:,}"
 
 
-def say_some(count: int, of: int, fewest: int = SMALL_CELL) -> str:
-    """Return how many of a number are counted; few, or few left, in words from which they cannot be reckoned."""
-    return f"all but fewer than {fewest}" if 0 < of - count < fewest and count >= fewest else say_count(count, fewest)
+def say_rows(members: pd.Series, fewest: int = SMALL_CELL) -> str:
+    """Return a number of rows, given as the member of each, in words from which no few members can be told."""
+    if not is_few(members, fewest):
+        return f"{len(members):,}"
+    return say_count(len(members), fewest) if len(members) < fewest else f"some (of fewer than {fewest} members)"
 
 
-def say_part(count: int, of: int, fewest: int = SMALL_CELL) -> str:
-    """Return "3 of 40" as `say_some` and `say_count` have it."""
-    return f"{say_some(count, of, fewest)} of {say_count(of, fewest)}"
+def say_some(counted: "pd.Series[bool]", members: pd.Series, fewest: int = SMALL_CELL) -> str:
+    """Return how many rows are counted; those of few members, or that leave rows of few, in words.
+
+    Parameters
+    ----------
+    counted : Series of bool
+    members : Series
+        The member of each row.
+    fewest : int
+        Smallest count of members told; 0: all are.
+
+    """
+    mine, others = members[counted.to_numpy(dtype=bool)], members[~counted.to_numpy(dtype=bool)]
+    if is_few(others, fewest) and not is_few(mine, fewest) and len(mine):
+        return f"all but {say_rows(others, fewest)}"
+    return say_rows(mine, fewest)
 
 
-def say_each(counts: "pd.Series[int]", fewest: int = SMALL_CELL) -> str:
-    """Return "15 approved, 5 denied" of counts by name whose total is known; those withheld are said to be."""
-    few = find_few(counts.rename("n").to_frame(), "n", fewest=fewest)
-    parts = [f"{n:,} {name}" for name, n in counts[~few].items()]
+def say_part(counted: "pd.Series[bool]", members: pd.Series, fewest: int = SMALL_CELL) -> str:
+    """Return "13 of 40" as `say_some` and `say_rows` have it."""
+    return f"{say_some(counted, members, fewest)} of {say_rows(members, fewest)}"
+
+
+def say_each(labels: pd.Series, members: pd.Series, fewest: int = SMALL_CELL) -> str:
+    """Return "15 approved, 5 denied" of rows by label, most first; those withheld are said to be.
+
+    Parameters
+    ----------
+    labels, members : Series
+        Label and member of each row; the number of all rows is told elsewhere.
+    fewest : int
+
+    """
+    counts = tally(labels.to_frame("label"), members, ["label"]).sort_values("rows", ascending=False, kind="stable")
+    few = find_few(counts, "people", fewest=fewest)
+    parts = [f"{r.rows:,} {r.label}" for r in counts[~few].itertuples()]
     if few.any():
-        parts.append(f"numbers withheld, since few: {', '.join(map(str, counts.index[few]))}")
+        parts.append(f"numbers withheld, since few: {', '.join(map(str, counts.loc[few, 'label']))}")
     return ", ".join(parts)
+
+
+def tally(frame: pd.DataFrame, members: pd.Series, by: Sequence[str]) -> pd.DataFrame:
+    """Return rows and people by group, in the order in which groups first come.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``by``, ``rows``, and ``people``: the members as a frozenset, as `find_few` takes them.
+
+    """
+    groups = frame.assign(_member=members.to_numpy()).groupby(list(by), sort=False, observed=True)["_member"]
+    return groups.agg(rows="size", people=frozenset).reset_index()
 
 
 def sentence(words: str) -> str:

@@ -6,13 +6,14 @@ specialty, of a month. Whoever has other totals, or last month's report, may kno
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
 from sca_analysis.adequacy import Adequacy
 from sca_analysis.compliance import SCOPES
 from sca_analysis.outcomes import withhold
-from sca_analysis.privacy import SMALL_CELL, blank, deidentify, find_few, lump, withhold_small_cells
+from sca_analysis.privacy import SMALL_CELL, blank, deidentify, find_few, is_few, lump, withhold_small_cells
 from sca_analysis.tables import ALERTS, CASES, COURSES, ESTIMATES, EVIDENCE, MOVED_CASES, REGISTER
 
 Frames = Mapping[str, pd.DataFrame]
@@ -27,12 +28,29 @@ OF_ONE_PATIENT = {
     "estimates": ESTIMATES,
 }
 _DEMAND = ["visits", "billed", "out_of_network_visits", "out_of_network_billed", "out_of_network_paid"]
-_PEOPLE = ("members", "courses", "cases", "requests", "agreements", "actions")  # units of what is followed
 
 
-def share(
-    tables: Frames, adequacy: Adequacy, courses: pd.DataFrame, people: pd.Series, key: bytes, year: int
-) -> dict[str, pd.DataFrame]:
+@dataclass(frozen=True)
+class Behind:
+    """Who is behind the rows of a month.
+
+    Attributes
+    ----------
+    people : Series
+        Member by number of a case or request.
+    courses : DataFrame
+        The courses with their members, in the order of the table of courses.
+    changes : DataFrame
+        Members behind the figures of two months, as ``changes.count_behind``.
+
+    """
+
+    people: pd.Series
+    courses: pd.DataFrame
+    changes: pd.DataFrame
+
+
+def share(tables: Frames, adequacy: Adequacy, behind: Behind, key: bytes, year: int) -> dict[str, pd.DataFrame]:
     """Return the tables of a month as they may be shared.
 
     Parameters
@@ -41,22 +59,20 @@ def share(
         As the plan sees them, by name.
     adequacy : Adequacy
         Where the counts of members are.
-    courses : DataFrame
-        The courses with their members, in the order of ``tables``.
-    people : Series
-        Member by number of a case.
+    behind : Behind
     key : bytes
         Of the pseudonyms, as ``pseudonyms.find_key``.
     year : int
         Year of the as-of date.
 
     """
+    people, courses = behind.people, behind.courses
     rules: dict[str, Callable[[], pd.DataFrame]] = {
         "gaps": lambda: _share_gaps(adequacy.gaps.table),
         "compliance": lambda: _share_compliance(adequacy.compliance, adequacy.gaps.table),
         "gaps_by_demand": lambda: _share_demand(adequacy.ranked),
         "parity": lambda: _share_parity(adequacy.parity),
-        "month_changes": lambda: _share_changes(tables["month_changes"]),
+        "month_changes": lambda: _share_changes(tables["month_changes"], behind.changes),
         "measures": lambda: _share_measures(tables["measures"]),
         "calibration": lambda: _share_calibration(tables["calibration"], tables["estimates"], people),
         "make_or_buy": lambda: _share_contracts(tables["make_or_buy"]),
@@ -129,14 +145,14 @@ def _share_parity(parity: pd.DataFrame) -> pd.DataFrame:
     return blank(shown, all_hidden, ["patients", "visits", "visits_by_specialty"])
 
 
-def _share_changes(changes: pd.DataFrame) -> pd.DataFrame:
-    """Withhold figures of few people, and the month before where the change tells of few."""
-    of_people = changes["unit"].isin(_PEOPLE)
-    few, moved = (
-        of_people
-        & pd.concat([changes[c].abs().between(1, SMALL_CELL - 1).fillna(False) for c in columns], axis=1).any(axis=1)
-        for columns in (["before", "now"], ["change"])
-    )
+def _share_changes(changes: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
+    """Withhold figures of few members, and the month before where the change tells of few."""
+    # members themselves are counted, not what they have; and a change of so few things is of so few members
+    of_members, of_cells = changes["unit"] == "members", changes["unit"] == "cells"
+    counts = members[["before", "now"]].where(~of_members, changes[["before", "now"]])
+    few = counts.apply(lambda n: n.between(1, SMALL_CELL - 1)).fillna(False).any(axis=1)
+    moved = pd.concat([members["moved"], changes["change"].abs()], axis=1).astype("Int64")
+    moved = moved.apply(lambda n: n.between(1, SMALL_CELL - 1)).fillna(False).any(axis=1) & ~of_cells
     return blank(blank(changes, few | moved, ["before", "change"]), few, ["now"])
 
 
@@ -147,16 +163,15 @@ def _share_measures(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _share_calibration(calibration: pd.DataFrame, estimates: pd.DataFrame, people: pd.Series) -> pd.DataFrame:
-    """Withhold where few members are behind the agreements, or few agreements lie within or outside."""
+    """Withhold where few members are behind the agreements, those within or outside, or those not known."""
     finished = estimates[estimates["is_finished"].astype(bool)]
     who = finished["case_id"].map(people).fillna(finished["case_id"])
     few = []
     for row in calibration.itertuples():
         part = finished if row.basis == "all" else finished[finished["basis"] == row.basis]
-        known = part[part[f"{row.measure}_within"].notna()]
-        counts = (row.finished, row.known, row.within, row.known - row.within, row.finished - row.known)
-        members = who[known.index].nunique()
-        few.append(0 < members < SMALL_CELL or any(0 < n < SMALL_CELL for n in counts))
+        within = part[f"{row.measure}_within"]
+        parts = (within.notna(), within.isna(), within.eq(True).fillna(False), within.eq(False).fillna(False))
+        few.append(any(is_few(who[part.index[some.to_numpy(dtype=bool)]]) for some in parts))
     hidden = pd.Series(few, index=calibration.index, dtype=bool)
     return blank(calibration, hidden, [c for c in calibration if c not in ("measure", "basis")])
 
@@ -172,11 +187,12 @@ def _share_contracts(contracts: pd.DataFrame) -> pd.DataFrame:
 
 def _share_specialties(summed: pd.DataFrame, courses: pd.DataFrame) -> pd.DataFrame:
     """Withhold specialties with few patients, or few with costs; the row of all stays if it has enough."""
-    patients = courses.groupby("specialty")["member_id"].nunique()
-    patients["all"] = courses["member_id"].nunique()
-    counted = summed.assign(patients=summed["specialty"].map(patients), rest=summed["courses"] - summed["costed"])
+    parts = [courses if name == "all" else courses[courses["specialty"] == name] for name in summed["specialty"]]
+    counted = summed.assign(patients=[frozenset(part["member_id"]) for part in parts])
+    costed = [(part["member_id"], part["not_costed"].isna()) for part in parts]
+    one_side = [is_few(who[is_known]) or is_few(who[~is_known]) for who, is_known in costed]
+    few = pd.Series(one_side, index=summed.index, dtype=bool)
     whole = counted["specialty"] == "all"
-    few = counted["costed"].between(1, SMALL_CELL - 1) | counted["rest"].between(1, SMALL_CELL - 1)
     for part, totals in ((counted[whole], ()), (counted[~whole], ((),))):
         few[part.index] = find_few(part, "patients", totals, also=few[part.index])
     return blank(summed, few, [c for c in summed if c != "specialty"])

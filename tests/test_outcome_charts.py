@@ -37,7 +37,7 @@ def test_titles_are_computed() -> None:
 
 
 def test_rates_lie_between_in_network_and_usual() -> None:
-    register = hand_register()[["decision", "specialty"]].head(3)
+    register = hand_register()[["decision", "specialty", "member_id"]].head(3)
     register = register.assign(agreed_rate=[100.0, 150.0, 175.0], in_network_rate=100.0, usual_charge=200.0)
     figure = charts.draw_rates(register, SOURCE)
     title = figure.layout.title.text.replace("<br>", " ")

@@ -2,6 +2,7 @@
 
 import re
 import stat
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sca_analysis import case_charts, charts, outcome_charts
+from sca_analysis.changes import Standing
 from sca_analysis.cli import main
 from sca_analysis.compliance import summarize_compliance
 from sca_analysis.errors import ParameterError
@@ -152,14 +155,77 @@ def test_worked_example_of_complementary_suppression() -> None:
     assert find_few(pd.DataFrame({"n": [18], "of": [20]}), "n", totals=(), of="of").tolist() == [True]
 
 
+def first(count: int, of: int) -> pd.Series:
+    """Return flags of ``of`` rows, ``count`` of which are set."""
+    return pd.Series([i < count for i in range(of)])
+
+
 def test_counts_in_words() -> None:
-    assert say_part(3, 40) == "fewer than 11 of 40"
-    assert say_part(37, 40) == "all but fewer than 11 of 40"
-    assert say_part(20, 40) == "20 of 40"
-    assert say_part(3, 40, 0) == "3 of 40"
-    counts = pd.Series({"approved": 30, "denied": 12, "pending": 2})
-    assert say_each(counts) == "30 approved, numbers withheld, since few: denied, pending"
-    assert say_each(counts, 0) == "30 approved, 12 denied, 2 pending"
+    members = pd.Series(range(40))
+    assert say_part(first(3, 40), members) == "fewer than 11 of 40"
+    assert say_part(first(37, 40), members) == "all but fewer than 11 of 40"
+    assert say_part(first(20, 40), members) == "20 of 40"
+    assert say_part(first(40, 40), members) == "40 of 40"
+    assert say_part(first(0, 40), members) == "0 of 40"
+    assert say_part(first(3, 40), members, 0) == "3 of 40"
+    labels = pd.Series(["pending"] * 2 + ["approved"] * 30 + ["denied"] * 12)
+    assert say_each(labels, pd.Series(range(44))) == "30 approved, numbers withheld, since few: denied, pending"
+    assert say_each(labels, pd.Series(range(44)), 0) == "30 approved, 12 denied, 2 pending"
+    assert say_each(labels[:0], members[:0]) == ""
+
+
+def test_many_rows_of_few_members_are_few() -> None:
+    members = pd.Series([0] * 20 + list(range(1, 31)))  # one member has 20 of 50 rows
+    assert say_part(first(20, 50), members) == "some (of fewer than 11 members) of 50"
+    assert say_part(~first(20, 50), members) == "all but some (of fewer than 11 members) of 50"
+    labels = pd.Series(["mine"] * 20 + ["theirs"] * 30)
+    assert say_each(labels, members) == "numbers withheld, since few: theirs, mine"
+    # two groups of six each are not twelve where they are the same six
+    same = pd.DataFrame({"people": [frozenset(range(6)), frozenset(range(6)), frozenset(range(6, 50))]})
+    assert find_few(same, "people").tolist() == [True, True, True]
+    others = pd.DataFrame({"people": [frozenset(range(6)), frozenset(range(6, 12)), frozenset(range(12, 50))]})
+    assert find_few(others, "people").tolist() == [True, True, False]
+
+
+def of_few_members(month: Month) -> Month:
+    """Return a month in which the same is counted, but three members have all of it."""
+
+    def few(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(member_id=[f"M{n % 3}" for n in range(len(frame))])
+
+    def standing(now: Standing) -> Standing:
+        cases = replace(now.cases, table=few(now.cases.table))
+        return replace(now, courses=few(now.courses), register=few(now.register), cases=cases)
+
+    assert month.before
+    return replace(month, standing=standing(month.standing), before=standing(month.before))
+
+
+def test_what_three_members_have_is_never_counted(shared_june: Month) -> None:
+    month = of_few_members(shared_june)
+    register, source, fewest = month.standing.register, "", month.fewest
+    for figure in (
+        case_charts.draw_search(month.cases, month.standing.cases.searched, source, fewest),
+        charts.draw_costs(month.courses, source, fewest),
+        outcome_charts.draw_decisions(register, source, fewest),
+        outcome_charts.draw_rates(register, source, fewest),
+        outcome_charts.draw_sessions(register, source, fewest),
+        outcome_charts.draw_estimates(month.estimates, source, fewest=fewest, people=month.people),
+    ):
+        assert not figure.data
+        assert set(re.findall(r"\d+", figure.layout.title.text)) <= {"11"}
+    grounds = case_charts.draw_grounds(month.cases, source, fewest)
+    assert not any(sum(bar.x) for bar in grounds.data)
+    assert set(re.findall(r"\d+", grounds.layout.title.text)) <= {"11"}
+    said = [line for line in summarize(month).split("\n") if re.search(r"cases|agreements|Outcomes|Out of net", line)]
+    for line in said:
+        assert set(re.findall(r"\d+", line.split("new cases")[-1])) <= {"0", "11", "8", "10"}, line
+    changes = month.tables["month_changes"].set_index("measure")
+    of_people = changes[~changes["unit"].isin(["members", "cells"])]
+    assert of_people[["before", "now", "change"]].isna().all(axis=None)
+    for name in ("specialties", "ranges", "calibration"):
+        numbers = month.tables[name].select_dtypes("number")
+        assert numbers.fillna(0).eq(0).all(axis=None), name
 
 
 def test_every_table_with_a_row_a_patient_is_known(june: Month) -> None:
