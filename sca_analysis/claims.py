@@ -87,14 +87,14 @@ def service_lines(exports: Exports, first: date, last: date) -> nw.LazyFrame[Any
 
 def _decide_networks(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Return claim lines as `service_lines` does."""
-    spans = exports.table("members").select(
+    coverage = exports.table("members").select(
         "member_id", "effective_date", "termination_date", member_network="network_id"
     )
     covered = (
         lines.filter(nw.col("network_id").is_null())
         .select("member_id", "service_date")
         .unique()
-        .join(spans, on="member_id", how="inner")
+        .join(coverage, on="member_id", how="inner")
         .filter(in_span(nw.col("service_date"), "effective_date", "termination_date"))
         # where spans overlap, the one that began last counts
         .unique(["member_id", "service_date"], keep="last", order_by=["effective_date", "member_network"])
@@ -109,13 +109,23 @@ def _decide_networks(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame
         .drop("member_network")
     )
     lines = _fill_taxonomy(exports, lines)
-    listed = exports.table("directory").select(
+    directory = exports.table("directory")
+    listed = directory.select(
         "effective_date", "termination_date", provider_npi="npi", directory_network="network_id"
+    ).unique()
+    # nearly all providers have one span in one network, so that no list of their days is needed
+    spans = listed.group_by("provider_npi").agg(
+        spans=nw.len(),
+        first=nw.col("effective_date").min(),
+        last=nw.col("termination_date").min(),
+        only_network=nw.col("directory_network").min(),
     )
+    several = spans.filter(nw.col("spans") > 1).select("provider_npi")
     served = ["provider_npi", "network_id", "service_date"]
     found = (
         lines.filter(nw.col("network_status").is_null())
         .select(*served)
+        .join(several, on="provider_npi", how="semi")
         .unique()
         .join(listed, on="provider_npi", how="inner")
         .filter(
@@ -127,6 +137,7 @@ def _decide_networks(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame
         # a join does not match blanks, so a blank network takes a name that no network has
         .with_columns(nw.col("network_id").fill_null(""), listed=nw.lit(True))
     )
+    in_only_span = in_span(nw.col("service_date"), "first", "last") & same_network("network_id", "only_network")
     return (
         lines.with_columns(key=nw.col("network_id").fill_null(""))
         .join(
@@ -136,9 +147,10 @@ def _decide_networks(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame
             how="left",
             suffix="_listed",
         )
+        .join(spans, on="provider_npi", how="left")
         .with_columns(
             is_out_of_network=nw.when(nw.col("network_status").is_null())
-            .then(nw.col("listed").is_null())
+            .then(nw.when(nw.col("spans") == 1).then(~in_only_span).otherwise(nw.col("listed").is_null()))
             .otherwise(nw.col("network_status") == "out")
         )
         .select(*exports.table("claims").columns, "is_out_of_network")
@@ -162,11 +174,11 @@ def count_lines(exports: Exports, first: date, last: date) -> pd.DataFrame:
 
 def _fill_taxonomy(exports: Exports, lines: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Fill blank taxonomy codes from the directory or, for providers not in it, from other claims."""
-    claims = exports.table("claims").filter(~nw.col("taxonomy_code").is_null())
+    blank = lines.filter(nw.col("taxonomy_code").is_null()).select("provider_npi").unique()  # of few, or of nobody
+    claims = exports.table("claims").join(blank, on="provider_npi", how="semi")
     by_claims = claims.group_by("provider_npi").agg(claimed_taxonomy=nw.col("taxonomy_code").min())
-    directory = exports.table("directory")
-    by_directory = directory.group_by("npi").agg(listed_taxonomy=nw.col("taxonomy_code").min())
-    by_directory = by_directory.rename({"npi": "provider_npi"})
+    directory = exports.table("directory").rename({"npi": "provider_npi"}).join(blank, on="provider_npi", how="semi")
+    by_directory = directory.group_by("provider_npi").agg(listed_taxonomy=nw.col("taxonomy_code").min())
     return (
         lines.join(by_directory, on="provider_npi", how="left")
         .join(by_claims, on="provider_npi", how="left")

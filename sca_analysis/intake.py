@@ -28,8 +28,10 @@ from sca_analysis.tables import CLAIMS, EXPORTS, FEES, FINDINGS, MEMBERS, Table
 
 #: Environment variable: the most memory that the engine takes, such as 3GB; beyond it, it works on disk.
 MEMORY = "SCA_MEMORY"
-_LARGE = 512 * 1024**2  # bytes of exports from which the rows are staged on disk
+_LARGE = 1 / 8  # of the memory allowed: exports from which the rows, two to three times that, are staged on disk
 _PACKED = 6  # how many times larger a .gz or .parquet becomes, about
+# numbers that hardly repeat, as those of claims, are given no dictionary: soon seen, less to write and to read
+_KEPT_AS = "FORMAT parquet, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 5000"
 Files = Sequence[tuple[Table, Source, list[Path]]]
 
 
@@ -72,7 +74,7 @@ def take_in(root: Path, config: Config, files: Files, period_end: date, target: 
     """
     every = [path for *_, paths in files for path in paths]
     size = sum(p.stat().st_size * (_PACKED if p.suffix in (".gz", ".parquet") else 1) for p in every)
-    con, work = connect(is_large=size > _LARGE)
+    con, work = connect(size)
     try:
         loaded, beside = load(con, work, root, files, period_end)
         found = {one.table for one in loaded}
@@ -152,7 +154,7 @@ def _write(con: duckdb.DuckDBPyConnection, found: set[str], target: Path) -> Non
         )
     try:
         for name, rows in wanted.items():
-            con.execute(f"COPY ({rows}) TO {quote(str(target / name))} (FORMAT parquet)")
+            con.execute(f"COPY ({rows}) TO {quote(str(target / name))} ({_KEPT_AS})")
     except duckdb.Error as error:
         raise ExportError(
             f"the tables read cannot be kept in {target.parent}: free some room there, or set SCA_CACHE to a folder "
@@ -170,13 +172,14 @@ def latest_day() -> date:
     return (datetime.now(UTC) + timedelta(hours=14)).date()
 
 
-def connect(is_large: bool = False) -> tuple[duckdb.DuckDBPyConnection, Path]:
+def connect(size: int = 0) -> tuple[duckdb.DuckDBPyConnection, Path]:
     """Return a DuckDB that never touches the network, and its own folder for temporary files, gone with it.
 
-    A large one keeps its tables in that folder, compressed; ``MEMORY`` of the environment limits what it holds.
+    ``MEMORY`` of the environment limits what it holds. Where exports of ``size`` [bytes] are much of that, it keeps its
+    tables in that folder, compressed.
     """
     work = Path(tempfile.mkdtemp(prefix="sca-"))
-    con = duckdb.connect(work / "intake.duckdb" if is_large else ":memory:")
+    con = duckdb.connect()
     for setting in (
         "autoinstall_known_extensions = false",
         "autoload_known_extensions = false",
@@ -184,6 +187,7 @@ def connect(is_large: bool = False) -> tuple[duckdb.DuckDBPyConnection, Path]:
         "TimeZone = 'UTC'",
         # it moves a cast into the CSV reader, where a value that does not fit loses the row, also under try_cast
         "disabled_optimizers = 'type_pushdown'",
+        "checkpoint_threshold = '1TB'",  # or it writes all of a table anew for the change of a few rows
     ):
         con.execute(f"SET {setting}")
     con.execute("SET temp_directory = ?", [str(work)])
@@ -193,6 +197,12 @@ def connect(is_large: bool = False) -> tuple[duckdb.DuckDBPyConnection, Path]:
         except duckdb.Error as error:
             shutil.rmtree(work, ignore_errors=True)
             raise ExportError(f"{MEMORY} is {limit!r}, which is no amount of memory: write it like 3GB.") from error
+    if size:
+        query = f"SELECT {size} > {_LARGE} * parse_formatted_bytes(current_setting('memory_limit'))"
+        [(is_large,)] = con.execute(query).fetchall()
+        if is_large:
+            con.execute(f"ATTACH {quote(str(work / 'intake.duckdb'))} AS staged")
+            con.execute("USE staged")
     weakref.finalize(con, shutil.rmtree, work, ignore_errors=True)
     return con, work
 

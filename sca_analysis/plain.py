@@ -13,6 +13,7 @@ from sca_analysis.rules import BLANKS, EARLIEST_YEAR, SQL_TYPES, Rule, largest, 
 from sca_analysis.tables import Column, Kind, Table
 
 _WORDS = ", ".join(map(quote, (b for b in BLANKS if b)))
+_LONGEST = max(map(len, BLANKS))
 _INITIALS = ", ".join(sorted({str(ord(c)) for b in BLANKS if b for c in (b[0], b[0].upper())}))
 
 
@@ -73,10 +74,10 @@ def is_plain(table: Table, present: Sequence[Column], row_rules: Sequence[Rule],
         return "false"  # a rule that reads the text, which only the rules have
     tests = []
     for column in present:
-        good = f"coalesce({_is_good(column, period_end)}, false)"
+        good = _is_good(column, period_end)
         tests.append(good if column.required else f"({raw_name(column)} IS NULL OR {good})")
     tests += [f"coalesce(NOT ({rule.broken}), true)" for rule in row_rules]
-    return " AND ".join(tests)
+    return f"coalesce({' AND '.join(tests)}, false)"  # once for all: what one test cannot tell, they cannot together
 
 
 def _is_good(column: Column, period_end: date) -> str:
@@ -92,7 +93,7 @@ def _is_good(column: Column, period_end: date) -> str:
             return f"{is_amount} AND strlen({r}) <= 9 AND NOT contains({r}, '_')"
         case Kind.NPI:
             number = _number_name(column)
-            shape = f"{number} // 1000000000 IN (1, 2) AND regexp_full_match({r}, '\\d{{10}}')"
+            shape = f"{number} // 1000000000 IN (1, 2) AND CAST({number} AS VARCHAR) = {r}"
             return f"{shape} AND {luhn_sum(number)} % 10 = 0"
         case Kind.TAXONOMY:
             return f"regexp_full_match({r}, '[0-9A-Z]{{9}}X')"
@@ -116,5 +117,6 @@ def _begins(text: str, first: int, last: int) -> str:
 
 def _is_text(text: str) -> str:
     """SQL that is true for text that begins and ends with a visible character, and is no word for blank."""
-    no_word = f"CASE WHEN ascii({text}) IN ({_INITIALS}) THEN lower({text}) NOT IN ({_WORDS}) ELSE true END"
+    may_be = f"strlen({text}) <= {_LONGEST} AND ascii({text}) IN ({_INITIALS})"
+    no_word = f"CASE WHEN {may_be} THEN lower({text}) NOT IN ({_WORDS}) ELSE true END"
     return f"{_begins(text, 33, 126)} AND {_begins(f'reverse({text})', 33, 126)} AND {no_word}"

@@ -258,8 +258,12 @@ def test_memory_is_limited_where_asked(folder: Path, monkeypatch: pytest.MonkeyP
         Exports.open(folder)
     monkeypatch.setenv(intake.MEMORY, "1GB")
     monkeypatch.setenv(cache.PLACE, "off")
+    in_memory = Exports.open(folder)
     monkeypatch.setattr(intake, "_LARGE", 0)  # staged on disk
-    assert_same(Exports.open(folder), Exports.open(folder))
+    con, _ = intake.connect(1)
+    assert con.execute("SELECT current_database()").fetchall() == [("staged",)]
+    con.close()
+    assert_same(in_memory, Exports.open(folder))
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "polars"])

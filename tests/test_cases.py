@@ -247,6 +247,20 @@ def test_a_request_without_visits_is_a_case_while_it_is_open(tmp_path):
         cases.find("A7")
 
 
+def test_a_request_without_visits_has_the_gap_of_its_county(tmp_path):
+    exports = open_tables(
+        tmp_path / "e",
+        claims=[claim("M1", 1, "2026-03-01", network_status="out")],
+        directory=[listing(50, taxonomy_code="207N00000X")],
+        members=[span("M1")],
+        agreements=[request(provider_npi=npi(7), taxonomy_code="2084P0800X", case_id="A7")],
+    )
+    cases = list_cases(exports, DAY, find_gaps(exports, DAY))
+    assert cases.requests.loc["A7", "gap_status"] == "no_provider"
+    row_of_gaps = "The county's row of the gap table for Psychiatry on 2026-06-30 is no_provider."
+    assert said(cases, "A7", "S1")[1:] == [row_of_gaps]
+
+
 def test_gap_is_that_of_the_request_date(tmp_path):
     there = [listing(9, effective_date="2026-04-01")]
     _, before = one_case(tmp_path / "a", directory=there, agreements=[request()])
@@ -400,6 +414,15 @@ def test_bargaining_zone_where_balance_bills_are_not_collected(tmp_path):
     )
 
 
+def test_a_bargaining_zone_may_be_a_single_rate(tmp_path):
+    """Nobody shares costs and no balance bill is collected: at what OON pays, 65, both are as well off, and only so."""
+    free = {"out_of_network_deductible": "0.00", "out_of_network_coinsurance": "0.00"}
+    free |= {"in_network_deductible": "0.00", "in_network_coinsurance": "0.00"}
+    _, row = one_case(tmp_path / "e", oon=free, collection=Collection(balance_bill=Decimal(0)))
+    assert (row["rate_low"], row["rate_high"]) == (Decimal("65.00"), Decimal("65.00"))
+    assert row["rate_basis"].startswith("bargaining zone: ")
+
+
 def test_ranked_by_the_rule_stated(sample):
     table = sample.table
     assert table["rank"].tolist() == list(range(1, len(table) + 1))
@@ -502,6 +525,7 @@ def rated(tmp_path_factory):
         units | {"billed_amount": "100.00"},
         units | {"billed_amount": "140.00"},
         units | {"billed_amount": "120.00"},
+        units | {"billed_amount": "0.00", "units": "0"},  # no unit, so no charge of one
         units | {"procedure_code": "90837", "billed_amount": "849.99"},
         units | {"procedure_code": "Q", "billed_amount": "900.00", "network_status": "in"},
         units | {"procedure_code": "Q", "billed_amount": "900.00", "day": "2025-06-30"},  # before the twelve months

@@ -440,6 +440,15 @@ def test_a_negative_line_beside_a_positive_one_is_a_reversal(tmp_path, reversal,
     assert findings(exports)["information", "reversal_inferred", "claim_status"] == 1
 
 
+def test_of_two_reversals_alike_the_second_is_a_duplicate_and_no_negative_number(tmp_path):
+    """What each row alone would have been set aside for is forgotten once it is known to be a reversal."""
+    reversal = {"billed_amount": "-200.00", "paid_amount": "-100"}
+    exports, current = versions(tmp_path, {}, reversal, reversal)
+    assert current == [(1, "-200.00", "reversed")]
+    shown = exports.set_aside[["row", "column", "value_class", "reason", "rows"]]
+    assert shown.to_numpy().tolist() == [[4, "", "whole row", "duplicate_row", 1]]
+
+
 def test_a_negative_line_alone_or_with_a_status_is_bad(tmp_path):
     exports, current = versions(
         tmp_path,
@@ -564,6 +573,15 @@ def test_findings_of_rules_come_before_those_of_versions(tmp_path):
         ["information", "superseded", "claim_version", 2, 5],
     ]
     assert found["meaning"].tolist() == [rules.MEANINGS[rule] for rule in found["rule"]]
+
+
+def test_a_date_in_another_form_than_that_given_is_no_date(tmp_path):
+    """Not even in the form that is read where none is given: in a file of %m/%d/%Y, 2026-01-05 is a mistake."""
+    rows = [{"service_date": "01/05/2026"}, {"service_date": " 01/05/2026 "}, {"service_date": "2026-01-05"}]
+    numbered = [row | {"line_number": str(n)} for n, row in enumerate(rows)]
+    exports = opened(tmp_path, "claims", numbered, date_format="%m/%d/%Y")
+    assert aside(exports) == {4: "not_a_date:service_date"}
+    assert query(exports, "SELECT service_date FROM claims") == [(date(2026, 1, 5),)] * 2
 
 
 @pytest.mark.parametrize("pattern", ["%Q", "MM/DD/YYYY"])

@@ -112,6 +112,34 @@ def test_network_and_status(lines, name):
     assert found["is_out_of_network"] == is_out
 
 
+def test_directory_decides_as_a_loop_would(tmp_path):
+    """Providers with no, one or several spans, of one network or of any; lines of a network or of none."""
+    random.seed(20261126)
+    days = [None, "2025-12-31", "2026-01-10", "2026-01-20"]
+    spans = defaultdict(list)
+    for provider in range(1, 61):
+        for _ in range(random.choice([0, 1, 1, 2, 3])):
+            first, last = random.choice(days), random.choice([None, "2026-01-05", "2026-01-15", "2026-02-28"])
+            if not (first and last and first > last):
+                spans[provider].append((random.choice(["A", "B", None]), first, last))
+    directory = [
+        listing(p, network_id=n, zip=f"04{i:03d}", **on(f, t))
+        for p, r in spans.items()
+        for i, (n, f, t) in enumerate(r)
+    ]
+    made = [
+        (p, n, d) for p in range(1, 61) for n in ("A", "B", None) for d in ("2026-01-05", "2026-01-12", "2026-03-01")
+    ]
+    rows = [claim("nobody", p, d, network_id=n) for p, n, d in made]
+    found = lines_of(open_tables(tmp_path, claims=rows, directory=directory, members=[span("a")]))["is_out_of_network"]
+    for row, (provider, network, day) in zip(rows, made, strict=True):
+        is_listed = any(
+            (n is None or network is None or n == network) and (f or "") <= day <= (t or "9999")
+            for n, f, t in spans[provider]
+        )
+        assert found[row["claim_id"]] == (not is_listed), (provider, network, day, spans[provider])
+
+
 def test_lines_neither_multiply_nor_get_lost(lines):
     assert sorted(lines.index) == sorted(line["claim_id"] for line, _ in LINES.values())
 

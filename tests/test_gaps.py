@@ -615,10 +615,11 @@ def test_members_and_rows_without_a_place_are_counted(tmp_path):
         ],
     )
     gaps = find_gaps(exports, AS_OF)
-    assert (gaps.members, gaps.members_not_placed, gaps.rows_not_placed) == (4, 3, 2)
+    assert (gaps.as_of, gaps.members, gaps.members_not_placed, gaps.rows_not_placed) == (AS_OF, 4, 3, 2)
     assert set(gaps.table["members"]) == {1}
-    row = gaps.table[gaps.table["specialty"] == PSYCHIATRY].iloc[0]
-    assert (row["listed"], row["in_range"]) == (2, 1)
+    table = gaps.table.set_index("specialty")
+    assert table.loc[PSYCHIATRY, ["listed", "in_range"]].tolist() == [2, 1]
+    assert table.loc["Urology", "reason"] == "nobody is listed in the network for 1 member"
 
 
 def test_a_home_without_a_usable_zip_takes_the_county_of_the_nearest(tmp_path):
