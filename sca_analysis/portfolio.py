@@ -54,6 +54,18 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
+class _Unchanged:
+    """What is the same at every percentage of a basis: the courses priced, by specialty, and sums of them [cents]."""
+
+    order: costs.Integers  # numbers of the courses priced, sorted by specialty
+    starts: costs.Integers  # where each specialty begins among them
+    today: costs.Integers  # of each, shape (n_priced, 3)
+    today_totals: costs.Integers  # by specialty and of all, shape (n_specialties + 1, 3)
+    assumed_totals: costs.Integers
+    head: dict[str, Any]  # specialty, courses and visits of each row
+
+
+@dataclass(frozen=True)
 class Portfolio:
     """The courses of twelve months, ready to be priced at another basis.
 
@@ -103,6 +115,16 @@ class Portfolio:
     def order(self) -> costs.Integers:
         """The courses sorted by specialty."""
         return np.argsort(self.codes, kind="stable")
+
+    def unchanged(self, basis: str) -> "_Unchanged":
+        """Return what no percentage of a basis changes, found once."""
+        if basis not in self._unchanged:
+            self._unchanged[basis] = _find_unchanged(self, basis)
+        return self._unchanged[basis]
+
+    @cached_property
+    def _unchanged(self) -> "dict[str, _Unchanged]":
+        return {}
 
 
 def load_portfolio(
@@ -192,8 +214,7 @@ def pay_at(portfolio: Portfolio, basis: str, percent: Decimal) -> pd.DataFrame:
     if basis == "way_to_usual_charge" and hundredths > costs.WHOLE_PERCENT:
         raise ParameterError("the way to the usual charge ends at 100%: give 0 to 100.")
     what_if = _price_at(portfolio, basis, hundredths)
-    chosen = _is_priced(portfolio, basis)
-    return _add_up(portfolio, what_if, chosen)
+    return _add_up(portfolio, what_if, basis)
 
 
 def as_dollars(effect: pd.DataFrame) -> pd.DataFrame:
@@ -358,29 +379,45 @@ def _allow(kinds: costs.Integers, column: int, hundredths: int) -> costs.Integer
     return np.where(rate >= 0, allowed, whole)
 
 
-def _add_up(portfolio: Portfolio, what_if: costs.Integers, chosen: costs.Flags) -> pd.DataFrame:
-    """Return the totals of the chosen courses by specialty and of all."""
-    courses, names = portfolio.courses, portfolio.specialties
+def _add_up(portfolio: Portfolio, what_if: costs.Integers, basis: str) -> pd.DataFrame:
+    """Return the totals of the courses priced at a basis by specialty and of all."""
+    same = portfolio.unchanged(basis)
+    what_if = what_if[same.order]
+    change = (what_if - same.today).astype(np.float64)
+    totals = _sums(what_if, same.starts)
+    half = np.rint(_Z90 * np.sqrt(_sums(change * change, same.starts))).astype(np.int64)
+    columns: dict[str, Any] = dict(same.head)
+    for number, party in enumerate(PARTIES):
+        today, assumed, then = (t[:, number] for t in (same.today_totals, same.assumed_totals, totals))
+        columns |= {f"{party}_out_of_network": today, f"{party}_assumed": assumed, f"{party}_what_if": then}
+        columns |= {f"{party}_low": then - today - half[:, number], f"{party}_high": then - today + half[:, number]}
+    table = pd.DataFrame(columns)
+    return table[table["courses"] > 0].reset_index(drop=True)
+
+
+def _find_unchanged(portfolio: Portfolio, basis: str) -> _Unchanged:
+    courses, chosen = portfolio.courses, _is_priced(portfolio, basis)
     # sorted by specialty, sums are of slices: exact, and a tenth of the work of adding course by course
     order = portfolio.order[chosen[portfolio.order]]
     code = portfolio.codes[order]
     starts = np.flatnonzero(np.diff(code, prepend=-1))
     visits = courses["visits"].to_numpy(dtype=np.int64)[order]
-    change = (what_if[order] - portfolio.today[order]).astype(np.float64)
-    table = pd.DataFrame({"specialty": [*names[code[starts]], "all"]})
-    table["courses"] = _sums(np.ones_like(visits), starts)
-    table["visits"] = _sums(visits, starts)
-    for number, party in enumerate(PARTIES):
-        amounts = [_sums(a[order, number], starts) for a in (portfolio.today, portfolio.assumed, what_if)]
-        for name, total in zip(("out_of_network", "assumed", "what_if"), amounts, strict=True):
-            table[f"{party}_{name}"] = total
-        middle = amounts[2] - amounts[0]
-        half = np.rint(_Z90 * np.sqrt(_sums(change[:, number] ** 2, starts))).astype(np.int64)
-        table[f"{party}_low"], table[f"{party}_high"] = middle - half, middle + half
-    return table[table["courses"] > 0].reset_index(drop=True)
+    today = portfolio.today[order]
+    return _Unchanged(
+        order=order,
+        starts=starts,
+        today=today,
+        today_totals=_sums(today, starts),
+        assumed_totals=_sums(portfolio.assumed[order], starts),
+        head={
+            "specialty": [*portfolio.specialties[code[starts]], "all"],
+            "courses": _sums(np.ones_like(visits), starts),
+            "visits": _sums(visits, starts),
+        },
+    )
 
 
 def _sums(values: np.ndarray[Any, Any], starts: costs.Integers) -> np.ndarray[Any, Any]:
-    """Return the sums of slices that begin at ``starts``, and the sum of all behind them."""
-    parts = np.add.reduceat(values, starts) if len(starts) else values[:0]
-    return np.append(parts, parts.sum())
+    """Return the sums of slices of rows that begin at ``starts``, and the sum of all behind them."""
+    parts = np.add.reduceat(values, starts, axis=0) if len(starts) else values[:0]
+    return np.concatenate([parts, parts.sum(axis=0, keepdims=True)])

@@ -423,6 +423,65 @@ def test_a_bargaining_zone_may_be_a_single_rate(tmp_path):
     assert row["rate_basis"].startswith("bargaining zone: ")
 
 
+def test_no_bargaining_zone_where_no_rate_brings_the_provider_as_much(tmp_path):
+    """Without OON benefits the member owes the whole bill, all collected; of a cost share the provider gets half."""
+    _, row = one_case(tmp_path / "e", oon=None, collection=Collection(cost_share=Decimal("0.5")))
+    no_zone = "no rate serves plan and provider as well as OON does, if the provider collects 100% of balance bills"
+    assert row["rate_basis"] == f"{no_zone}: {TO_USUAL}"
+    assert (row["rate_low"], row["rate_high"]) == (Decimal("60.00"), Decimal("95.00"))
+
+
+def test_every_column_of_a_case(tmp_path):
+    """Ten visits of $100, asked for after the second: of $600 in-network and $950 under an SCA the first $500 are
+    deductible and a fifth of the rest is the member's; OON the deductible takes all that is allowed."""
+    cases, row = one_case(tmp_path / "e", agreements=[request()])
+    no_zone = "no rate serves plan and provider as well as OON does, if the provider collects 100% of balance bills"
+    text = {
+        "case_id": "A1",
+        "member_id": "M1",
+        "provider_npi": npi(1),
+        "specialty": "Psychiatry",
+        "county_fips": "23011",
+        "procedure_code": "90837",
+        "state": "pending",
+        "grounds": "gap",
+        "to_enter": "income; setback; individual need; billing_commitment; license; tin; w9; rate_asked",
+        "rate_basis": f"{no_zone}: {TO_USUAL}",
+        "gap": "shown",
+        "affordability": "to be entered",
+        "continuity": "not known",  # since when the member is covered is blank
+        "setback": "to be entered",
+        "individual_need": "to be entered",
+    }
+    days = {"asked_on": "2026-03-03", "first_visit_date": "2026-03-01", "last_visit_date": "2026-04-05"}
+    numbers = {"rank": 1, "visits": 10, "visits_before": 2, "searched": 0, "usable": 0, "usable_seen": 0}
+    money = {
+        "billed": "1000.00",
+        "billed_before": "200.00",
+        "at_stake": "410.00",
+        "plan_paid_in_network": "80.00",
+        "plan_paid_out_of_network": "0.00",
+        "plan_paid_sca": "360.00",
+        "member_total_in_network": "520.00",
+        "member_total_out_of_network": "1000.00",
+        "member_total_sca": "590.00",
+        "provider_net_in_network": "600.00",
+        "provider_net_out_of_network": "1000.00",
+        "provider_net_sca": "950.00",
+        "charge": "100.00",
+        "rate_low": "60.00",
+        "rate_high": "95.00",
+    } | {name: FEE[name] for name in FEE if name != "procedure_code"}
+    blank = dict.fromkeys(["network_id", "nearest_usable_miles", "not_costed"])
+    expected = text | {name: pd.Timestamp(day) for name, day in days.items()} | numbers | blank
+    expected |= {name: Decimal(amount) for name, amount in money.items()}
+    expected |= {"max_miles": 30.0, "is_complete": False}
+    assert {name: None if pd.isna(value) else value for name, value in row.items()} == expected
+    assert (cases.as_of, len(cases.table), cases.entered_elsewhere, cases.notes) == (DAY, 1, 0, [])
+    assert cases.standard.startswith("Medicare Advantage, 42 CFR 422.116")
+    assert list(cases.evidence["statement"]) == ["S1", *["S2"] * 2, "S3", "S4", *["S5"] * 2, "S7", "S8", *["S9"] * 3]
+
+
 def test_ranked_by_the_rule_stated(sample):
     table = sample.table
     assert table["rank"].tolist() == list(range(1, len(table) + 1))

@@ -545,42 +545,48 @@ def family(**changes):
     return costs.Family(**{name: np.atleast_1d(value) for name, value in (given | changes).items()})
 
 
+WRONG = "of a case is negative or too large: correct it, or leave the case out."
+OF_A_CASE = "must have shape (1,), as int64 or bool"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"billed": lambda c: -c.billed}, CaseError, "billed"),
-        ({"billed": lambda c: c.billed * costs.LARGEST_AMOUNT}, CaseError, "billed"),
-        ({"charge": lambda c: c.charge - 10**9}, CaseError, "charge"),
-        ({"charge": lambda c: c.charge.astype(float)}, ValueError, "charge"),
-        ({"charge": lambda c: np.array([1, 2])}, ValueError, "charge"),
-        ({"visit": lambda c: ~c.visit}, ValueError, "padded"),
-        ({"visit": lambda c: c.visit[0]}, ValueError, r"^Cases.visit must have shape \(n_cases, n_visits\)$"),
+        ({"billed": lambda c: -c.billed}, CaseError, f"billed {WRONG}"),
+        ({"billed": lambda c: c.billed * costs.LARGEST_AMOUNT}, CaseError, f"billed {WRONG}"),
+        ({"charge": lambda c: c.charge - 10**9}, CaseError, f"charge {WRONG}"),
+        ({"charge": lambda c: c.charge.astype(float)}, ValueError, f"Cases.charge {OF_A_CASE}"),
+        ({"charge": lambda c: np.array([1, 2])}, ValueError, f"Cases.charge {OF_A_CASE}"),
+        ({"units": lambda c: c.units[:, 1:]}, ValueError, "Cases.units must have shape (1, 3), as int64 or bool"),
+        ({"visit": lambda c: ~c.visit}, ValueError, "Cases.visit must be padded after the last visit, not before one"),
+        ({"visit": lambda c: c.visit[0]}, ValueError, "Cases.visit must have shape (n_cases, n_visits)"),
         (
             {"in_network": lambda c: replace(c.in_network, coinsurance=np.array([10**7]))},
             CaseError,
-            "in_network",
+            f"in_network.coinsurance {WRONG}",
         ),
         (
             {"in_network": lambda c: replace(c.in_network, copay_and_coinsurance=np.array([1.0]))},
             ValueError,
-            "in_network.copay_and_coinsurance",
+            f"Cases.in_network.copay_and_coinsurance {OF_A_CASE}",
         ),
         (
             {"out_of_network": lambda c: replace(c.out_of_network, family=family(deductible_used=-1))},
             CaseError,
-            "out_of_network.family.deductible_used",
+            f"out_of_network.family.deductible_used {WRONG}",
         ),
         (
             {"out_of_network": lambda c: replace(c.out_of_network, family=family(out_of_pocket_max=[1, 2]))},
             ValueError,
-            "out_of_network.family.out_of_pocket_max",
+            f"Cases.out_of_network.family.out_of_pocket_max {OF_A_CASE}",
         ),
     ],
 )
 def test_cases_refuse_what_would_go_wrong_unseen(changes, error, message):
     cases = one_course()
-    with pytest.raises(error, match=message):
+    with pytest.raises(error) as raised:
         replace(cases, **{name: change(cases) for name, change in changes.items()})
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
@@ -598,10 +604,19 @@ def test_scale_is_exact(value, decimals, expected):
     assert costs.scale(Decimal(value), decimals, "rate") == expected
 
 
-@pytest.mark.parametrize("value", ["0.001", "NaN", "Infinity", "1E-30"])
-def test_scale_refuses_what_it_would_have_to_round(value):
-    with pytest.raises(CaseError, match=r"^rate "):
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("0.001", "rate has more than 2 decimals: round it."),
+        ("1E-30", "rate has more than 2 decimals: round it."),
+        ("NaN", "rate is not a finite number: correct it."),
+        ("Infinity", "rate is not a finite number: correct it."),
+    ],
+)
+def test_scale_refuses_what_it_would_have_to_round(value, message):
+    with pytest.raises(CaseError) as raised:
         costs.scale(Decimal(value), 2, "rate")
+    assert str(raised.value) == message
 
 
 def test_plan_year_from_29_february_begins_on_1_march_in_common_years():

@@ -1,18 +1,28 @@
 """Exact costs of 100,000 cases of 52 visits against the plain loop: `uv run python tests/benchmarks/bench_costs.py`.
 
-Both in one run; the loop runs on fewer cases, its results are compared first, and its time is scaled.
+Both in one run; the loop runs on fewer cases, its results are compared first, and its time is scaled. Then a what-if
+scenario of 100,000 courses, those of a sample many times over, beside pricing each visit of them anew.
 """
 
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pandas as pd
 from record import record
 
 from sca_analysis import break_even, costs
+from sca_analysis.exports import Exports
+from sca_analysis.portfolio import Portfolio, load_portfolio, pay_at
+from sca_analysis.sample import write_sample
 
 CASES, VISITS, LOOPED, REPEATS = 100_000, 52, 2_000, 5
+MEMBERS = 60_000  # of the sample whose courses are repeated
 RNG = np.random.Generator(np.random.PCG64(1))
 
 
@@ -89,6 +99,40 @@ def timed(run: Callable[[], object], repeats: int = REPEATS) -> float:
     return median(times)
 
 
+def make_portfolio() -> tuple[Portfolio, Portfolio, int]:
+    """Return the courses of a sample, and the same so many times over that they are ``CASES`` or more."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(Path(folder) / "exports", MEMBERS, 1)
+        exports = Exports.open(Path(folder) / "exports")
+        one = load_portfolio(exports, exports.last_day, open_days=None)
+    n, times = len(one.courses), -(-CASES // len(one.courses))
+    many = replace(
+        one,
+        courses=pd.concat([one.courses] * times, ignore_index=True),
+        chunks=[replace(c, course=c.course + k * n) for k in range(times) for c in one.chunks],
+        today=np.tile(one.today, (times, 1)),
+        assumed=np.tile(one.assumed, (times, 1)),
+        fixed=np.tile(one.fixed, (times, 1)),
+    )
+    return one, many, times
+
+
+def compete_scenarios(rows: list[tuple[str, float, float, float | None]]) -> None:
+    """Time each basis of a scenario, each time at another percentage, once its totals are those of the sample."""
+    one, many, times = make_portfolio()
+    print(f"{len(many.courses):,} courses, those of a sample of {MEMBERS:,} members {times} times")
+    for basis in ("percent_of_medicare", "percent_of_usual_charge", "way_to_usual_charge"):
+        small, large = (pay_at(p, basis, Decimal(80)) for p in (one, many))
+        if (small["plan_paid_what_if"] * times).tolist() != large["plan_paid_what_if"].tolist():
+            raise SystemExit("the totals are not those of the sample")
+        percents = iter(range(10, 100))
+        seconds = timed(lambda basis=basis, percents=percents: pay_at(many, basis, Decimal(next(percents))), 21)
+        rows.append((f"scenario: {basis}", seconds, seconds / rows[0][1], None))
+        print(
+            f"{'scenario: ' + basis:<45} {seconds:7.3f} s   all three arrangements / this: {rows[1][1] / seconds:5.1f}"
+        )
+
+
 if __name__ == "__main__":
     cases = make_cases(CASES)
     allowed = np.where(cases.visit, cases.in_network_allowed, 0)
@@ -109,4 +153,5 @@ if __name__ == "__main__":
         print(f"{name:<45} {seconds:7.3f} s   plain loop of one tier / this: {loop / seconds:6.1f}")
     print(f"{'plain loop, one tier':<45} {loop:7.3f} s")
     rows.append((f"plain loop, one tier (scaled from {LOOPED:,} cases)", loop, loop / rows[0][1], None))
+    compete_scenarios(rows)
     record(f"costs of {CASES:,} cases of up to {VISITS} visits", rows)
