@@ -6,7 +6,7 @@ on stderr. Each command imports what it needs, so that none waits for the librar
 
 import json
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 from click.core import ParameterSource
 from tqdm import tqdm
 
+from sca_analysis import holding
 from sca_analysis.engines import DEFAULT, ENGINES
 from sca_analysis.errors import ParameterError, SCAError
 from sca_analysis.exports import Exports
@@ -95,8 +96,12 @@ def _in_one_sentence(error: click.UsageError) -> click.UsageError:
 
 
 @click.group(cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Analyse single case agreements from claims and network directory exports."""
+    if ctx.invoked_subcommand != "report":  # which does so itself, and says more where it cannot
+        with suppress(OSError):  # whoever needs a temporary file says so
+            ctx.with_resource(holding.temporary())
 
 
 @main.command()

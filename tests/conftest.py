@@ -1,5 +1,6 @@
 """What several tests share: the committed sample, its month, the fetched exports, a real browser."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,9 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         key = tmp_path_factory.mktemp("key") / "pseudonym.key"
         key.write_text("a key for tests alone", encoding="utf-8")
         patch.setenv("SCA_KEY_FILE", str(key))
-        patch.setenv("SCA_CACHE", str(tmp_path_factory.getbasetemp().parent / "cache"))
+        base = tmp_path_factory.getbasetemp()
+        run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # workers of one run share it
+        patch.setenv("SCA_CACHE", str(run / "cache"))
         yield
 
 

@@ -334,6 +334,14 @@ def test_temporary_files_of_live_runs_stay(data: Path, tmp_path: Path) -> None:
     assert os.environ["TMPDIR"] == str(base)
 
 
+def test_each_command_clears_what_killed_ones_left(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp" / "sca-run-dead").mkdir()
+    (tmp_path / "tmp" / "sca-run-dead" / "rows").write_text("M1")
+    (tmp_path / "tmp" / "sca-run-dead.lock").touch()
+    assert CliRunner().invoke(main, ["check", "--data", str(data)]).exit_code == 0
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("breaks", "said"),
     [

@@ -39,7 +39,7 @@ def make(folder: Path, lines: int) -> None:
     from tests.folders import npi
 
     folder.mkdir(parents=True)
-    con = duckdb.connect()
+    con = duckdb.connect(config={"temp_directory": str(folder.parent / "duckdb")})
     providers = pd.DataFrame({"npi": [npi(n) for n in range(20_000)]})
     providers["taxonomy_code"] = [_TAXONOMIES[n * 7919 % len(_TAXONOMIES)] for n in range(len(providers))]
     con.register("providers", providers.reset_index(names="n"))

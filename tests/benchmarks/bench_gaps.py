@@ -28,7 +28,7 @@ from sca_analysis.network import VECTOR, Criteria, Network
 from sca_analysis.standards import load_counties, load_standards
 
 #: Contestants, and the members they work on at most.
-CONTESTANTS = {"gap table": None, "BallTree": 1_000_000, "PySAL access": 1_000_000, "loop over members": 20_000}
+CONTESTANTS = {"gap table": None, "BallTree": 200_000, "PySAL access": 200_000, "loop over members": 20_000}
 _COUNTIES = 3200
 _SPREAD = 0.05  # degrees around the centre of a ZIP code within which own places lie
 
