@@ -241,6 +241,7 @@ def test_a_request_without_visits_is_a_case_while_it_is_open(tmp_path):
     named = cases.find("A8")  # it says for which procedure, so that there are fees to go by
     assert named["rate_basis"] == f"no OON visits to reckon from: {TO_USUAL}"
     assert (named["rate_low"], named["rate_high"]) == (Decimal("60.00"), Decimal("95.00"))
+    assert cases.table["case_id"].tolist()[1:] == ["A7", "A8"], "nothing is known to be at stake, so they come last"
     denied = [request(provider_npi=npi(7), case_id="A7", decision="denied", decision_date="2026-03-04")]
     cases, _ = one_case(tmp_path / "f", agreements=denied)
     with pytest.raises(ParameterError, match="'A7' is no case as of 2026-06-30"):
@@ -304,6 +305,7 @@ def test_affordable_is_below_a_tenth_of_the_income(tmp_path, income, finding):
 def test_no_oon_benefits_is_affordability(tmp_path):
     _, row = one_case(tmp_path / "e", oon=None)
     assert row["affordability"] == "shown"
+    assert row["grounds"] == "gap; affordability"
 
 
 @pytest.mark.parametrize(
