@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sca_analysis.charts import PALETTE, finish, withhold_chart
 from sca_analysis.errors import ParameterError
-from sca_analysis.privacy import find_few, is_few, lump, say_part, say_rows, sentence, tally
+from sca_analysis.privacy import OTHERS, find_few, is_few, lump, say_part, say_rows, sentence, tally
 
 DECISIONS = {"approved": ("#009E73", ""), "denied": ("#D55E00", "/"), "withdrawn": ("#999999", ".")}
 _MEASURES = {
@@ -123,6 +123,8 @@ def draw_rates(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figur
         if is_few(known["member_id"], fewest):
             return withhold_chart("Where agreed rates lie is withheld", source, fewest)
         known = known.assign(specialty=lump(known["specialty"], known["member_id"], fewest))
+        if (known["specialty"] == OTHERS).all():
+            known = known.assign(specialty="all specialties")
     figure = go.Figure()
     medians = known.groupby("specialty")["way"].median().sort_values(kind="stable")
     for i, specialty in enumerate(medians.index):
@@ -149,9 +151,11 @@ def draw_rates(register: pd.DataFrame, source: str, fewest: int = 0) -> go.Figur
     )
     counts = known["specialty"].value_counts()
     labels = [f"{s} ({counts[s]:,})" for s in medians.index]
-    figure.update_yaxes(tickvals=list(range(len(medians))), ticktext=labels, title="specialty (agreements)")
+    title = "specialty (agreements)" if len(medians) > 1 else None  # beside one row it has no room
+    figure.update_yaxes(tickvals=list(range(len(medians))), ticktext=labels, title=title)
     figure.update_xaxes(title="way from the in-network rate (0%) to the usual charge (100%)", tickformat=".0%")
-    figure.update_layout(legend={"orientation": "h", "y": -0.25, "yanchor": "top"})
+    below = -max(0.25, 65 / (47 + 48 * len(medians)))  # of the plot's height: under the title of its axis
+    figure.update_layout(legend={"orientation": "h", "y": below, "yanchor": "top"})
     title = "No agreed rate can be compared with in-network rate and usual charge"
     if len(known):
         title = f"The median of {len(known)} agreed rates lies {known['way'].median():.0%} of the way from the "
