@@ -187,9 +187,12 @@ def connect(size: int = 0) -> tuple[duckdb.DuckDBPyConnection, Path]:
         "TimeZone = 'UTC'",
         # it moves a cast into the CSV reader, where a value that does not fit loses the row, also under try_cast
         "disabled_optimizers = 'type_pushdown'",
-        "checkpoint_threshold = '1TB'",  # or it writes all of a table anew for the change of a few rows
+        # or it writes all of a table anew for the change of a few rows, and once more at its end, which is thrown away
+        "checkpoint_threshold = '1TB'",
+        "checkpoint_on_detach = 'DISABLED'",
     ):
         con.execute(f"SET {setting}")
+    con.execute("PRAGMA disable_checkpoint_on_shutdown")
     con.execute("SET temp_directory = ?", [str(work)])
     if limit := os.environ.get(MEMORY):
         try:
