@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 #: Arguments of each benchmark: at full size, and quick.
 RUNS: dict[str, tuple[list[list[str]], list[list[str]]]] = {
     "claims": ([["1000000"], ["10000000"]], [["50000", "--repeats", "1"]]),
+    "check": ([["2000000"]], [["50000", "--repeats", "1"]]),
     "gaps": (
         [["5000000", "500000", "--specialties", "50"], ["1000000", "100000", "--own-places"]],
         [["20000", "5000"], ["5000", "5000", "--own-places"]],
