@@ -19,7 +19,7 @@ from record import PLACE
 HERE = Path(__file__).parent
 #: Arguments of each benchmark: at full size, and quick.
 RUNS: dict[str, tuple[list[list[str]], list[list[str]]]] = {
-    "claims": ([["1000000"], ["10000000"]], [["50000", "--repeats", "1"]]),
+    "claims": ([["1000000"], ["10000000", "--repeats", "2"]], [["50000", "--repeats", "1"]]),
     "check": ([["2000000"]], [["50000", "--repeats", "1"]]),
     "gaps": (
         [["5000000", "500000", "--specialties", "50"], ["1000000", "100000", "--own-places"]],
@@ -36,19 +36,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="*", choices=RUNS, default=list(RUNS))
     given = parser.parse_args()
+    print(f"{date.today()}, {describe_machine()}\n")
+    print("| benchmark | contestant | seconds | ratio | peak [MiB] |\n|---|---|--:|--:|--:|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name) / "figures.jsonl"
-        place.touch()
         for benchmark in given.only:
             for arguments in RUNS[benchmark][given.quick]:
+                place.write_text("", encoding="utf-8")
                 command = [sys.executable, str(HERE / f"bench_{benchmark}.py"), *arguments]
                 subprocess.run(command, check=True, stdout=sys.stderr, env=os.environ | {PLACE: str(place)})
-        figures = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
-    print(f"{date.today()}, {describe_machine()}\n")
-    print("| benchmark | contestant | seconds | ratio | peak [MiB] |\n|---|---|--:|--:|--:|")
-    for benchmark, contestant, seconds, ratio, peak in figures:
+                print_rows(place)
+
+
+def print_rows(place: Path) -> None:
+    """Print the figures of one benchmark as rows of the table, so that what was measured is there if another fails."""
+    for line in place.read_text(encoding="utf-8").splitlines():
+        benchmark, contestant, seconds, ratio, peak = json.loads(line)
         memory = "" if peak is None else f"{peak:,.0f}"
-        print(f"| {benchmark} | {contestant} | {seconds:,.3f} | {ratio:,.2f} | {memory} |")
+        print(f"| {benchmark} | {contestant} | {seconds:,.3f} | {ratio:,.2f} | {memory} |", flush=True)
 
 
 if __name__ == "__main__":
