@@ -24,7 +24,7 @@ from statistics import median
 
 import duckdb
 import pandas as pd
-from record import record
+from record import peak_memory, record
 
 LINES, REPEATS = 1_000_000, 3
 FIRST, LAST = date(2025, 1, 1), date(2026, 6, 30)
@@ -354,7 +354,7 @@ def run(contestant: str, folder: Path, source: str, target: Path) -> None:
     cells, prices = normal(cells, prices)
     cells.to_parquet(target / "cells.parquet")
     prices.to_parquet(target / "prices.parquet")
-    about = {"seconds": seconds, "cpu": cpu, "peak": after.ru_maxrss / 1024, "set_aside": bad}
+    about = {"seconds": seconds, "cpu": cpu, "peak": peak_memory(), "set_aside": bad}
     (target / "about.json").write_text(json.dumps(about))
 
 

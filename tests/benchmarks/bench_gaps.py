@@ -10,7 +10,6 @@ members. PySAL's access takes part where it is installed: `uv run --with access 
 import argparse
 import importlib.util
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from record import record
+from record import peak_memory, record
 from scipy.spatial import cKDTree
 from sklearn.neighbors import BallTree
 
@@ -143,11 +142,11 @@ def _by_loop(people: pd.DataFrame, rows: pd.DataFrame, limit: np.ndarray) -> np.
 
 def run(contestant: str, network: Network) -> None:
     """Print the seconds, the peak memory and the shares of one contestant as JSON."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     shares, seconds = share_within(network, contestant)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_memory()
     cells = {" ".join(key): value for key, value in shares.items()}
-    print(json.dumps({"seconds": seconds, "peak": peak / 1024, "before": before / 1024, "cells": cells}))
+    print(json.dumps({"seconds": seconds, "peak": peak, "before": before, "cells": cells}))
 
 
 def main() -> None:
