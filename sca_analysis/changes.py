@@ -68,6 +68,12 @@ def take_standing(exports: Exports, as_of: date, criteria: Criteria, gaps: Gaps 
     )
 
 
+def find_people(before: Standing | None, now: Standing) -> pd.Series:
+    """Return the member of each case of two standings, by its number."""
+    found = pd.concat([s.people for s in (now, before) if s])
+    return found[~found.index.duplicated()]
+
+
 def compare_months(before: Standing | None, now: Standing) -> pd.DataFrame:
     """Return the figures of two standings side by side.
 
@@ -155,7 +161,7 @@ def tell_changes(before: Standing | None, now: Standing, fewest: int = 0) -> lis
         parts[0] += f" (first {worse['specialty'].iloc[0]} in {worse['county'].iloc[0]})"
     moved = list_moved_cases(before, now)
     is_new, is_gone = moved["state_before"] == "new", moved["state"] == "no longer a case"
-    people = moved["case_id"].map(_people(before, now))
+    people = moved["case_id"].map(find_people(before, now))
     is_other = ~is_new & ~is_gone & (moved["state"] != moved["state_before"])
     new, gone, other = (say_rows(people[some], fewest) for some in (is_new, is_gone, is_other))
     parts.append(f"new cases: {new}, no longer cases: {gone}, in another state: {other}")
@@ -212,12 +218,6 @@ class _Figure:
     unit: str
     value: int | NAType
     rows: "pd.Series | None"
-
-
-def _people(before: Standing | None, now: Standing) -> pd.Series:
-    """Return the member of each case of two standings, by its number."""
-    found = pd.concat([s.people for s in (now, before) if s])
-    return found[~found.index.duplicated()]
 
 
 def _figures(standing: Standing) -> dict[str, _Figure]:

@@ -20,6 +20,7 @@ from sca_analysis.changes import (
     Standing,
     compare_months,
     count_behind,
+    find_people,
     list_moved_cases,
     list_moved_cells,
     take_standing,
@@ -155,8 +156,7 @@ class Month:
     @property
     def people(self) -> pd.Series:
         """The member of each case and request, by its number."""
-        found = pd.concat([s.people for s in (self.standing, self.before) if s])
-        return found[~found.index.duplicated()]
+        return find_people(self.before, self.standing)
 
     @cached_property
     def _internal(self) -> dict[str, pd.DataFrame]:
