@@ -103,14 +103,13 @@ def count_behind(before: Standing | None, now: Standing) -> pd.DataFrame:
         member is behind a figure it is blank, as is what has no month before. [members]
 
     """
-    after = _figures(now)
     earlier = _figures(before) if before else {}
     rows = []
-    for name, figure in after.items():
-        there, here = (f.rows if f else None for f in (earlier.get(name), figure))
-        moved = None if there is None or here is None else there[~there.index.isin(here.index)]
-        if moved is not None and here is not None and there is not None:
-            moved = pd.concat([moved, here[~here.index.isin(there.index)]])
+    for name, figure in _figures(now).items():
+        here, there = figure.rows, earlier[name].rows if before else None
+        moved = None
+        if here is not None and there is not None:
+            moved = pd.concat([there[~there.index.isin(here.index)], here[~here.index.isin(there.index)]])
         rows.append([pd.NA if r is None else r.nunique() for r in (there, here, moved)])
     return pd.DataFrame(rows, columns=["before", "now", "moved"], dtype="Int64")
 

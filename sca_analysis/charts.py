@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sca_analysis.phrases import month
-from sca_analysis.privacy import is_few, say_part
+from sca_analysis.privacy import has_few_side, say_part
 
 STATUS_COLOURS = {
     "met": "#009E73",
@@ -138,7 +138,7 @@ def draw_costs(courses: pd.DataFrame, source: str, fewest: int = 0) -> go.Figure
     """
     is_costed = courses["not_costed"].isna()
     costed = courses[is_costed]
-    if any(is_few(courses.loc[some, "member_id"], fewest) for some in (is_costed, ~is_costed)):
+    if has_few_side(is_costed, courses["member_id"], fewest):
         return withhold_chart("What SCAs would change is withheld", source, fewest)
     figure = make_subplots(rows=1, cols=3, subplot_titles=list(_PARTIES.values()), shared_yaxes=True)
     totals = {p: [to_dollars(costed[f"{p}_{a}"]) for a in ("out_of_network", "sca")] for p in _PARTIES}

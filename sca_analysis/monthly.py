@@ -38,6 +38,7 @@ from sca_analysis.gaps import Gaps
 from sca_analysis.outcomes import measure
 from sca_analysis.privacy import (
     SMALL_CELL,
+    has_few_side,
     is_few,
     say_count,
     say_each,
@@ -391,7 +392,7 @@ def _about_courses(month: Month) -> list[str]:
         why = f": {reasons.index[0]}" if len(reasons) else ""
         return [*lines, f"**Costs.** No course could be costed{why}."]
     known = f"**Costs.** {say_part(is_costed, members, fewest)} courses could be costed"
-    if is_few(members[is_costed], fewest) or is_few(members[~is_costed], fewest):
+    if has_few_side(is_costed, members, fewest):
         return [*lines, f"{known}; amounts are withheld."]
     totals = {c: sum(costed[c], start=0) for c in costed if c.startswith(("plan_paid", "member_total"))}
     member, plan = totals["member_total_out_of_network"], totals["plan_paid_out_of_network"]

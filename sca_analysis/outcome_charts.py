@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sca_analysis.charts import PALETTE, finish, withhold_chart
 from sca_analysis.errors import ParameterError
-from sca_analysis.privacy import OTHERS, find_few, is_few, lump, say_part, say_rows, sentence, tally
+from sca_analysis.privacy import OTHERS, find_few, has_few_side, is_few, lump, say_part, say_rows, sentence, tally
 
 DECISIONS = {"approved": ("#009E73", ""), "denied": ("#D55E00", "/"), "withdrawn": ("#999999", ".")}
 _MEASURES = {
@@ -58,7 +58,7 @@ def draw_decisions(register: pd.DataFrame, source: str, fewest: int = 0) -> go.F
     figure.update_yaxes(title="decisions [requests a month]", tickformat=",d", rangemode="tozero")
     judged = decided[decided["decision"] != "withdrawn"]
     is_approved, members = judged["decision"] == "approved", judged["member_id"]
-    is_told = len(judged) and not (is_few(members[is_approved], fewest) or is_few(members[~is_approved], fewest))
+    is_told = len(judged) and not has_few_side(is_approved, members, fewest)
     share = f" ({is_approved.mean():.0%})" if is_told else ""
     if len(decided):
         title = sentence(f"{say_part(is_approved, members, fewest)} requests decided were approved{share}")
@@ -286,7 +286,7 @@ def draw_estimates(
     title = "No agreement that has ended has an estimate"
     if len(known):
         title = f"{_MEASURES[measure].split(' [')[0].capitalize()}: {say_part(within, who_known, fewest)} agreements "
-        is_told = not (is_few(who_known[within], fewest) or is_few(who_known[~within], fewest))
+        is_told = not has_few_side(within, who_known, fewest)
         share = f"({within.mean():.0%}) " if is_told else ""
         title += f"{share}came out within P10 to P90 of their estimate; 80% would be ideal"
     note = f"{source} {say_part(is_known, who, fewest)} agreements that have ended could be estimated."

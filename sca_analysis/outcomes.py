@@ -19,7 +19,7 @@ from sca_analysis.alerts import list_alerts
 from sca_analysis.contracting import make_or_buy
 from sca_analysis.errors import ParameterError
 from sca_analysis.estimates import calibration, estimate_agreements
-from sca_analysis.privacy import find_few
+from sca_analysis.privacy import any_few, find_few
 from sca_analysis.register import build_register
 from sca_analysis.tables import MEASURES
 
@@ -109,8 +109,7 @@ def withhold(measures: pd.DataFrame, fewest: int) -> pd.DataFrame:
     # a member may be on both sides of a share, so that what is left of the rows counts too
     rest = (measures["denominator"] - measures["numerator"]).where(measures["unit"] == "%")
     counts = (some, whole, whole - some, rest)
-    few = pd.concat([n.between(1, fewest - 1) for n in counts], axis=1).fillna(False).any(axis=1)
-    few = few.astype(bool)
+    few = any_few(counts, fewest)
     groups = measures[measures["scope"] != "all"]
     few[groups.index] = find_few(groups, "patients", (("scope", "measure"),), fewest=fewest, also=few[groups.index])
     kept = measures.assign(**{c: measures[c].where(~few, pd.NA) for c in [*_SHOWN, "patients", "patients_of"]})

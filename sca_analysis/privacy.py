@@ -242,6 +242,18 @@ def is_few(members: pd.Series, fewest: int = SMALL_CELL) -> bool:
     return bool(0 < members.nunique() < fewest)
 
 
+def has_few_side(counted: "pd.Series[bool]", members: pd.Series, fewest: int = SMALL_CELL) -> bool:
+    """Return whether the rows counted are of few members, as `is_few`, or those that are not."""
+    chosen = counted.to_numpy(dtype=bool)
+    return is_few(members[chosen], fewest) or is_few(members[~chosen], fewest)
+
+
+def any_few(counts: Sequence[pd.Series], fewest: int = SMALL_CELL) -> "pd.Series[bool]":
+    """Return in which rows one of several counts of people is few; blank counts as none."""
+    few = pd.concat([n.between(1, fewest - 1) for n in counts], axis=1)
+    return few.fillna(False).any(axis=1).astype(bool)
+
+
 def say_count(count: int, fewest: int = SMALL_CELL) -> str:
     """Return a count of people in words that are fit to be shared; ``fewest`` 0: as it is."""
     return f"fewer than {fewest}" if 0 < count < fewest else f"{count:,}"

@@ -13,7 +13,17 @@ import pandas as pd
 from sca_analysis.adequacy import Adequacy
 from sca_analysis.compliance import SCOPES
 from sca_analysis.outcomes import withhold
-from sca_analysis.privacy import SMALL_CELL, blank, deidentify, find_few, is_few, lump, withhold_small_cells
+from sca_analysis.privacy import (
+    SMALL_CELL,
+    any_few,
+    blank,
+    deidentify,
+    find_few,
+    has_few_side,
+    is_few,
+    lump,
+    withhold_small_cells,
+)
 from sca_analysis.tables import ALERTS, CASES, COURSES, ESTIMATES, EVIDENCE, MOVED_CASES, REGISTER
 
 Frames = Mapping[str, pd.DataFrame]
@@ -150,9 +160,8 @@ def _share_changes(changes: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame
     # members themselves are counted, not what they have; and a change of so few things is of so few members
     of_members, of_cells = changes["unit"] == "members", changes["unit"] == "cells"
     counts = members[["before", "now"]].where(~of_members, changes[["before", "now"]])
-    few = counts.apply(lambda n: n.between(1, SMALL_CELL - 1)).fillna(False).any(axis=1)
-    moved = pd.concat([members["moved"], changes["change"].abs()], axis=1).astype("Int64")
-    moved = moved.apply(lambda n: n.between(1, SMALL_CELL - 1)).fillna(False).any(axis=1) & ~of_cells
+    few = any_few([counts["before"], counts["now"]])
+    moved = any_few([members["moved"], changes["change"].abs()]) & ~of_cells
     return blank(blank(changes, few | moved, ["before", "change"]), few, ["now"])
 
 
@@ -189,8 +198,7 @@ def _share_specialties(summed: pd.DataFrame, courses: pd.DataFrame) -> pd.DataFr
     """Withhold specialties with few patients, or few with costs; the row of all stays if it has enough."""
     parts = [courses if name == "all" else courses[courses["specialty"] == name] for name in summed["specialty"]]
     counted = summed.assign(patients=[frozenset(part["member_id"]) for part in parts])
-    costed = [(part["member_id"], part["not_costed"].isna()) for part in parts]
-    one_side = [is_few(who[is_known]) or is_few(who[~is_known]) for who, is_known in costed]
+    one_side = [has_few_side(part["not_costed"].isna(), part["member_id"]) for part in parts]
     few = pd.Series(one_side, index=summed.index, dtype=bool)
     whole = counted["specialty"] == "all"
     for part, totals in ((counted[whole], ()), (counted[~whole], ((),))):

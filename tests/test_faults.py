@@ -455,7 +455,6 @@ def test_too_little_memory_to_read(data: Path, out: Path, monkeypatch: pytest.Mo
 
 
 def test_an_entry_that_another_run_reads_is_not_made_anew(tmp_path: Path, data: Path) -> None:
-
     from sca_analysis.exports import Exports
 
     place = cache.place()
