@@ -369,6 +369,8 @@ def _execute(
         },
         progress_bar={"file": sys.stderr} if progress else False,
         log_output=False,
+        # once, at its end or where a cell fails: to write it before and after every cell took a quarter of the time
+        request_save_on_cell_execute=False,
         cwd=str(notebook.parent),
         kernel_name="python3",
         extra_arguments=["--IPKernelApp.log_level=50"],
