@@ -21,11 +21,11 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from sca_analysis import engines, holding
 from sca_analysis.errors import ParameterError, ReportError, SCAError
-from sca_analysis.monthly import parse_month
+from sca_analysis.months import parse_months
+from sca_analysis.pdf import print_pdf
 from sca_analysis.readers.source import Entry
-from sca_analysis.report import NOTEBOOK, explain, is_current, make_report, print_pdf
+from sca_analysis.report import NOTEBOOK, explain, is_current, make_report
 
-MOST_MONTHS = 240  # of one range: twenty years; more is a slip of the pen
 Outcome = Literal["made", "skipped", "failed"]
 
 
@@ -83,28 +83,6 @@ class _Listed(Entry):
 
 
 _PLANS = TypeAdapter(list[_Listed])
-
-
-def parse_months(text: str) -> list[str]:
-    """Return the months of ``2026-06`` or of a range ``2026-01..2026-06``, both ends included.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither, the range runs backwards, or it has more than 240 months.
-
-    """
-    first, dots, last = text.partition("..")
-    if not dots:
-        parse_month(text)
-        return [text]
-    start, end = (parse_month(month) for month in (first, last))
-    numbers = range(start.year * 12 + start.month - 1, end.year * 12 + end.month)
-    if not numbers:
-        raise ParameterError(f"the range {text} runs backwards: write the earlier month first.")
-    if len(numbers) > MOST_MONTHS:
-        raise ParameterError(f"the range {text} has {len(numbers)} months: {MOST_MONTHS} at most in one range.")
-    return [f"{n // 12:04}-{n % 12 + 1:02}" for n in numbers]
 
 
 def read_plans(

@@ -20,17 +20,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-import platformdirs
 
 from sca_analysis.errors import ExportError
 from sca_analysis.intake import Account
+from sca_analysis.keeping import PLACE
 
-#: Environment variable: the folder of the cache, or ``off``.
-PLACE = "SCA_CACHE"
 KEPT_DAYS = 30  # an entry that no run has used for so long goes
 _ABANDONED = 24 * 3600  # seconds after which a half-written entry is nobody's any more
 _ENTRY = "entry.json"
-_FOLDER = "sca_exports"
 _UNFINISHED, _IN_USE = ".unfinished-", ".in-use-"
 # nothing else in the folder is ours
 _NAMES = re.compile(rf"[0-9a-f]{{32}}|(?:{re.escape(_UNFINISHED)}|{re.escape(_IN_USE)})\w+")
@@ -47,20 +44,6 @@ _CODE: tuple[str, ...] = (
     "standards.py",
     "tables.py",
 )
-
-
-def place() -> Path | None:
-    """Return the folder of the cache, made for its owner alone; None where there is to be none, or can be none."""
-    given = os.environ.get(PLACE, "")
-    if given.casefold() == "off":
-        return None
-    base = Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("sca_analysis", appauthor=False))
-    folder = base / _FOLDER  # of our own, since what is in it may be deleted
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def hash_files(paths: Iterable[Path]) -> dict[Path, str]:

@@ -146,7 +146,10 @@ def report(
 
     Exit code 1: some of several reports failed; the others are made. 2: bad usage, or a single report that failed.
     """
-    from sca_analysis.batch import Run, make_reports, parse_months, read_plans, tell
+    # as the report's kernel: who checks notebooks parses a grammar for a second if this is there
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from sca_analysis.batch import Run, make_reports, read_plans, tell
+    from sca_analysis.months import parse_months
 
     if plans:
         given = [n for n in ("data", "out") if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
@@ -278,7 +281,7 @@ def gaps(
     for note in found.notes:
         click.echo(note, err=True)
     if members:
-        from sca_analysis.display import guard_formulas
+        from sca_analysis.saving import guard_formulas
 
         behind = guard_formulas(found.members_behind(members))
         click.echo(behind.to_csv(index=False, lineterminator="\n"), nl=False)
@@ -291,7 +294,7 @@ def gaps(
         failing = shown["status"] != "met"
         headline = f"{failing.sum()} of {len(shown)} cells do not meet the standard on {day} ({criteria.name}):"
     if out:
-        from sca_analysis.report import save_tables
+        from sca_analysis.saving import save_tables
 
         save_tables(found.tables, out)
         click.echo(f"{out}: {len(found.tables)} tables with small counts in them, for internal use.", err=True)
@@ -351,7 +354,7 @@ def cases(
     for note in found.notes:
         click.echo(note, err=True)
     if out:
-        from sca_analysis.report import save_tables
+        from sca_analysis.saving import save_tables
 
         tables = {"cases": found.table, "evidence": found.evidence, "searched": found.searched}
         save_tables(tables, out)

@@ -1,6 +1,5 @@
 """Tables as people read them: units in the heading, dollars with cents, shares as percentages."""
 
-import re
 from collections.abc import Callable
 from datetime import date
 from html import escape
@@ -22,10 +21,6 @@ _SENTENCES = (
     "to_enter",
 )  # long text, which needs room
 _COLUMNS: dict[str, Column] = {c.name: c for t in reversed(RESULTS.values()) for c in t.columns}  # the first counts
-
-#: How text begins that a spreadsheet takes for a formula, or may strip to one; an apostrophe before it stops that.
-_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_NUMBER = re.compile(r"-?[0-9][0-9,]*(\.[0-9]+)?")
 
 
 class Plain(str):
@@ -64,21 +59,6 @@ def show_table(frame: pd.DataFrame, caption: str, most: int = 25) -> HTML:
     )
     styler.cell_ids = False
     return HTML(styler.to_html(table_uuid=f"t{crc32(caption.encode()):08x}", doctype_html=False))  # type: ignore[no-untyped-call]
-
-
-def guard_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table for a CSV that people open: text that a spreadsheet would run gets an apostrophe before it.
-
-    Numbers stay as they are, negative ones too, also where they are written as text.
-    """
-    texts = [c for c in frame if frame[c].dtype == object or pd.api.types.is_string_dtype(frame[c].dtype)]
-    return frame.assign(**{c: frame[c].map(_guard) for c in texts})
-
-
-def _guard(value: object) -> object:
-    """Return a cell as it is, or text that begins like a formula with an apostrophe before it."""
-    is_formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
 
 
 def show_text(text: str) -> Markdown:

@@ -19,7 +19,7 @@ import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
-from sca_analysis import cache, check, engines, intake, standards
+from sca_analysis import cache, check, engines, intake, keeping, standards
 from sca_analysis.errors import ExportError
 from sca_analysis.folder import CONFIG, Config, Plan, Reference, find_files, read_config, show_path
 from sca_analysis.readers import nucc
@@ -197,7 +197,7 @@ def _take_up(
 ) -> tuple[Path, bool, dict[Path, str]]:
     """Return the folder of the tables of these files, whether it is for this run alone, and the files' hashes."""
     day = config.period_end or intake.latest_day()
-    kept = cache.place()
+    kept = keeping.place()
     try:
         before, hashes = cache.stamps(paths), cache.hash_files(paths)
     except OSError:  # the reader of that file says so better

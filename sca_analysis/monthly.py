@@ -4,8 +4,6 @@ In: an exports folder and a month. Out: ``Month``, whose tables the notebook sho
 writes. All figures in the words are computed here from those tables.
 """
 
-import re
-from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -35,6 +33,7 @@ from sca_analysis.errors import ParameterError
 from sca_analysis.estimates import calibration, estimate_agreements
 from sca_analysis.exports import Exports, to_pandas
 from sca_analysis.gaps import Gaps
+from sca_analysis.months import parse_month
 from sca_analysis.outcomes import measure
 from sca_analysis.privacy import (
     SMALL_CELL,
@@ -52,7 +51,6 @@ from sca_analysis.pseudonyms import find_key
 from sca_analysis.shared_tables import Behind, share
 
 _OF_MOVED = ["county_fips", "county", "specialty", "status_before", "status_after"]  # what tells of no member
-_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
@@ -257,21 +255,6 @@ def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT, i
         spend=monthly_spend(exports, first, as_of),
         is_identified=identified,
     )
-
-
-def parse_month(month: str) -> date:
-    """Return the last day of a month written YYYY-MM.
-
-    Raises
-    ------
-    ParameterError
-        If it is not.
-
-    """
-    if not _MONTH.fullmatch(month) or month < "1900":
-        raise ParameterError(f"{month!r} is no month: write it as YYYY-MM, for example 2026-06.")
-    year, number = map(int, month.split("-"))
-    return date(year, number, monthrange(year, number)[1])
 
 
 def summarize(month: Month) -> str:

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +19,7 @@ import zipcodes
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from sca_analysis import keeping
 from sca_analysis.errors import ExportError
 from sca_analysis.standards import load_counties
 
@@ -147,6 +150,11 @@ def pairs_within(
 @cache
 def _zip_table() -> pd.DataFrame:
     """Return latitude, longitude, county_fips and is_po_box of every known ZIP code."""
+    decides = [version("zipcodes").encode(), Path(__file__).read_bytes(), load_counties().to_csv().encode()]
+    return keeping.recall("zips", decides, _place_zips)  # a second's work
+
+
+def _place_zips() -> pd.DataFrame:
     columns = ["zip_code", "zip_code_type", "city", "state", "county", "lat", "long"]
     listed = zipcodes.list_all()  # type: ignore[no-untyped-call]
     zips = pd.DataFrame.from_records(listed, columns=columns).set_index("zip_code")

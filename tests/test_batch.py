@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sca_analysis import batch
-from sca_analysis.batch import Run, make_reports, parse_months, read_plans
+from sca_analysis.batch import Run, make_reports, read_plans
 from sca_analysis.cli import main
 from sca_analysis.errors import ParameterError, ReportError
+from sca_analysis.months import MOST_MONTHS, parse_months
 from sca_analysis.pseudonyms import find_key, name_key
 from sca_analysis.report import FILES, NOTEBOOK, is_current
 from tests.folders import claim, listing, write_tables
@@ -90,7 +91,7 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["report", *(str(a) for a in arguments)])
 
 
-@given(st.integers(1900 * 12, 9999 * 12), st.integers(0, batch.MOST_MONTHS - 1))
+@given(st.integers(1900 * 12, 9999 * 12), st.integers(0, MOST_MONTHS - 1))
 def test_a_range_is_every_month_once(first: int, more: int) -> None:
     more = min(more, 9999 * 12 + 11 - first)
     text = "..".join(f"{n // 12:04}-{n % 12 + 1:02}" for n in (first, first + more))

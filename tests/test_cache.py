@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sca_analysis import cache, intake
+from sca_analysis import cache, intake, keeping
 from sca_analysis import exports as module
 from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
@@ -27,8 +27,8 @@ TABLES = (*EXPORTS, "claim_versions")
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(cache.PLACE, str(tmp_path / "cache"))
-    found = cache.place()
+    monkeypatch.setenv(keeping.PLACE, str(tmp_path / "cache"))
+    found = keeping.place()
     assert found
     return found
 
@@ -71,10 +71,10 @@ def test_the_second_run_takes_up_what_the_first_has_read(
     first, second = Exports.open(SAMPLE), Exports.open(SAMPLE)
     assert readings == [SAMPLE]
     assert_same(first, second)
-    monkeypatch.setenv(cache.PLACE, "off")
+    monkeypatch.setenv(keeping.PLACE, "off")
     assert_same(first, Exports.open(SAMPLE))
     assert readings == [SAMPLE, SAMPLE]
-    monkeypatch.setenv(cache.PLACE, str(place.parent))
+    monkeypatch.setenv(keeping.PLACE, str(place.parent))
     monkeypatch.setattr("sca_analysis.engines._SMALL", 0)
     assert_same(first, Exports.open(SAMPLE))  # the tables stay on disk
 
@@ -247,8 +247,8 @@ def test_where_no_cache_can_be_everything_works_without(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(cache.PLACE, str(tmp_path / "file" / "below"))
-    assert cache.place() is None
+    monkeypatch.setenv(keeping.PLACE, str(tmp_path / "file" / "below"))
+    assert keeping.place() is None
     assert len(Exports.open(folder).frame("claims"))
 
 
@@ -257,7 +257,7 @@ def test_memory_is_limited_where_asked(folder: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ExportError, match=r"SCA_MEMORY is 'lots', which is no amount of memory: write it like 3GB\."):
         Exports.open(folder)
     monkeypatch.setenv(intake.MEMORY, "1GB")
-    monkeypatch.setenv(cache.PLACE, "off")
+    monkeypatch.setenv(keeping.PLACE, "off")
     in_memory = Exports.open(folder)
     monkeypatch.setattr(intake, "_LARGE", 0)  # staged on disk
     con, _ = intake.connect(1)

@@ -25,11 +25,13 @@ import pytest
 from click.testing import CliRunner, Result
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-from sca_analysis import batch, cache, holding, intake
+from sca_analysis import batch, cache, holding, intake, keeping
 from sca_analysis.batch import Run, make_reports
 from sca_analysis.cli import main
 from sca_analysis.errors import ReportError
-from sca_analysis.report import BROWSERS, NOTEBOOK, print_pdf
+from sca_analysis.months import parse_months
+from sca_analysis.pdf import BROWSERS, print_pdf
+from sca_analysis.report import NOTEBOOK
 from tests.folders import claim, listing, write_tables
 
 MONTH = "2026-06"
@@ -61,7 +63,7 @@ def _ready() -> None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An exports folder of two files; caches and temporary files have places of their own."""
-    for name, variable in (("cache", cache.PLACE), ("tmp", "TMPDIR")):
+    for name, variable in (("cache", keeping.PLACE), ("tmp", "TMPDIR")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -167,10 +169,13 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def report_in_a_process(data: Path, out: Path, stub: Path, month: str = MONTH) -> None:
     """What a run of its own does: its log is beside the reports' folder."""
-    os.environ |= {cache.PLACE: str(out.parent / "cache"), "TMPDIR": str(out.parent / "tmp")}  # not those of the server
+    os.environ |= {
+        keeping.PLACE: str(out.parent / "cache"),
+        "TMPDIR": str(out.parent / "tmp"),
+    }  # not those of the server
     tempfile.tempdir = None
     with (out.parent / "log").open("a", buffering=1) as log:
-        runs = [Run("", one, data, out) for one in batch.parse_months(month)]
+        runs = [Run("", one, data, out) for one in parse_months(month)]
         results = make_reports(runs, jobs=1, log=lambda line: log.write(f"{line}\n"), notebook=stub)
     os._exit(int(any(r.error for r in results)))
 
@@ -411,7 +416,7 @@ def test_full_disk_of_what_is_kept(
 ) -> None:
     for size in ("4k", "24k", "64k"):
         place = small_disk(size)
-        monkeypatch.setenv(cache.PLACE, str(place))
+        monkeypatch.setenv(keeping.PLACE, str(place))
         assert_fails(data, out, "free some room")
         assert [p.name for p in place.rglob("*")] in ([], ["sca_exports"]), "nothing is half-kept"
 
@@ -434,7 +439,7 @@ def test_full_disk_of_temporary_files(
     )
     (tmp_path / "chromium").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr("sca_analysis.report.BROWSERS", BROWSERS[:1])
+    monkeypatch.setattr("sca_analysis.pdf.BROWSERS", BROWSERS[:1])
     with pytest.raises(ReportError, match=r"there is no PDF of .*, since chromium failed"):
         print_pdf(out / MONTH / "report.html")
     assert not list(out.rglob("*.pdf"))
@@ -457,7 +462,7 @@ def test_too_little_memory_to_read(data: Path, out: Path, monkeypatch: pytest.Mo
 def test_an_entry_that_another_run_reads_is_not_made_anew(tmp_path: Path, data: Path) -> None:
     from sca_analysis.exports import Exports
 
-    place = cache.place()
+    place = keeping.place()
     assert place
     Exports.open(data)
     [entry] = place.iterdir()

@@ -27,10 +27,10 @@ from playwright.sync_api import Browser
 
 from sca_analysis.batch import read_plans
 from sca_analysis.cli import main
-from sca_analysis.display import guard_formulas
 from sca_analysis.errors import ParameterError
 from sca_analysis.exports import Exports
 from sca_analysis.report import make_report
+from sca_analysis.saving import guard_formulas
 from tests.bad_exports import (
     BILLED,
     MEMBER,

@@ -17,10 +17,10 @@ from sca_analysis.monthly import (
     SMALL_CELL,
     analyse_month,
     list_limits,
-    parse_month,
     summarize,
     withhold_small_cells,
 )
+from sca_analysis.months import parse_month
 from tests.folders import claim, listing, span, write_tables
 from tests.test_courses import benefit_row, tier
 

@@ -30,7 +30,8 @@ from sca_analysis.privacy import (
     shorten_zips,
 )
 from sca_analysis.pseudonyms import find_key, name_key, pseudonyms
-from sca_analysis.report import IDENTIFIED, is_current, save_month
+from sca_analysis.report import is_current
+from sca_analysis.saving import IDENTIFIED, save_month
 from sca_analysis.shared_tables import OF_ONE_PATIENT, _share_compliance, _share_gaps
 from sca_analysis.tables import MEMBERS, REGISTER
 from tests.conftest import ROOT, SAMPLE

@@ -21,7 +21,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # floor stand on (rules under check, check under exports, claims under gaps, casefile under quotes) has its own step.
 FLOORS = [
     {"errors", "tables", "amounts", "cover"},
-    {"standards", "medicare", "shapes", "phrases", "word", "holding", "pseudonyms"},
+    {"standards", "medicare", "shapes", "phrases", "word", "holding", "pseudonyms", "months", "pdf", "keeping"},
     {"readers", "travel", "privacy"},
     {"rules", "places", "folder"},
     {"plain", "dictionary"},
@@ -52,7 +52,8 @@ FLOORS = [
     },
     {"shared_tables"},
     {"monthly", "what_if", "letters", "page"},
-    {"dossier", "report", "sample"},
+    {"dossier", "saving", "sample"},
+    {"report"},
     {"batch", "fee_charts", "case_library", "kept"},
     {"fee_words", "cli"},
     {"controls"},

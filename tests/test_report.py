@@ -18,7 +18,8 @@ from playwright.sync_api import Browser
 from sca_analysis.errors import ExportError, ParameterError, ReportError
 from sca_analysis.monthly import Month
 from sca_analysis.page import FIGURE, render
-from sca_analysis.report import NOTEBOOK, is_current, make_report, save_month
+from sca_analysis.report import NOTEBOOK, is_current, make_report
+from sca_analysis.saving import save_month
 from tests.conftest import ROOT, SAMPLE
 
 FILES = {"report.html", "report.ipynb", "tables", "tables.xlsx", "set_aside.csv", "manifest.json"}

@@ -22,7 +22,7 @@ from sca_analysis.charts import draw_gaps, finish
 from sca_analysis.display import show_table
 from sca_analysis.errors import ReportError
 from sca_analysis.page import FIGURE, render
-from sca_analysis.report import BROWSERS, print_pdf
+from sca_analysis.pdf import BROWSERS, print_pdf
 from tests.browser import find_barriers
 from tests.renew_picture import measure_picture, take_report
 
@@ -333,7 +333,7 @@ def test_pdf_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "chromium").write_text(f"#!/bin/sh\n{does}\n")
     (tmp_path / "chromium").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    monkeypatch.setattr("sca_analysis.report.BROWSERS", ("chromium",))
+    monkeypatch.setattr("sca_analysis.pdf.BROWSERS", ("chromium",))
     with pytest.raises(ReportError, match=rf"^there is no PDF of .*, since {said}\.$" if "did" not in said else said):
         print_pdf(tmp_path / "report.html", timeout=1)
     assert not (tmp_path / "report.pdf").exists()

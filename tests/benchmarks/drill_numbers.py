@@ -57,7 +57,7 @@ def write(data: Path, month: str, out: Path, threads: int | None = None, engine:
 def write_month(data: Path, month: str, out: Path, engine: str = "duckdb") -> str:
     """Write the tables and words of a month, to be shared and identified, and return its last day."""
     from sca_analysis.monthly import analyse_month, list_limits, summarize
-    from sca_analysis.report import save_month
+    from sca_analysis.saving import save_month
 
     shared = analyse_month(data, month, engine)
     for name, found in {"report": shared, "identified": replace(shared, is_identified=True)}.items():
