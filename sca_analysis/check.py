@@ -320,7 +320,7 @@ def _create_judged(table: Table) -> str:
         "ELSE CASE WHEN NOT _inferred THEN _problem END END",
         "_class": "CASE WHEN _repeat = 0 AND NOT _inferred THEN _class END",
     }
-    kept = ("_notes", "_current", "_inferred", "_place", "_records", "_file")
+    kept = ("_notes", "_repeat", "_current", "_inferred", "_place", "_records", "_file")
     columns = [*(c.name for c in table.columns), "_problem", "_class"]
     shown = [f"{changed[c]} AS {name(c)}" if c in changed else name(c) for c in columns]
     return f"CREATE VIEW {judged(table)} AS SELECT {', '.join([*shown, *kept])}, rowid AS _row FROM {staging(table)}"

@@ -149,9 +149,8 @@ def _write(con: duckdb.DuckDBPyConnection, found: set[str], target: Path) -> Non
     wanted[f"{CLAIMS.name}.parquet"] = "SELECT * FROM claim_versions"
     for table in (EXPORTS[t] for t in found):
         columns = ", ".join(f'"{c}"' for c in table.names)
-        wanted[f"{table.name}.repeats.parquet"] = (
-            f"SELECT {columns} FROM {check.judged(table)} WHERE _problem IN ('duplicate_row', 'duplicate_key')"
-        )
+        # by the number, of which the engine knows where it can be, and not by the reason made of it
+        wanted[f"{table.name}.repeats.parquet"] = f"SELECT {columns} FROM {check.judged(table)} WHERE _repeat > 0"
     try:
         for name, rows in wanted.items():
             con.execute(f"COPY ({rows}) TO {quote(str(target / name))} ({_KEPT_AS})")
@@ -227,7 +226,8 @@ def _create_accepted(con: duckdb.DuckDBPyConnection, found: set[str], plan: Plan
             con.execute(f"CREATE VIEW claim_versions AS {every}")
             rows += " AND _current"
         if table is MEMBERS and table.name not in found:
-            rows = _members_from_claims()
+            con.execute(f"CREATE TABLE {table.name} AS {_members_from_claims()}")  # reckoned once, asked several times
+            continue
         if table is FEES and table.name in found:
             rows = _merge_fees(plan.locality)
         con.execute(f"CREATE VIEW {table.name} AS {rows}")
