@@ -108,7 +108,7 @@ def make_report(
             raise ReportError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
         stack.callback(shutil.rmtree, work, ignore_errors=True)
         try:
-            before = hash_inputs(exports)
+            before = hash_inputs(exports, exports.hashes)
             executed = _execute(month, data, work, notebook, progress, engine, identified)
             _refuse_changed(before, work / "manifest.json", month, out / month)
             (work / "report.html").write_text(
@@ -173,7 +173,7 @@ def is_current(folder: Path, month: str, data: Path, identified: bool = False) -
     paths = [path for _, source in config.sources() for path in find_files(data, source)]
     if config.reference.taxonomy:
         paths.append(data / config.reference.taxonomy)
-    return sorted(hash_files_of(data, config.plan, paths)) == used
+    return sorted(hash_files_of(data, config.plan, paths, {})) == used
 
 
 def explain(name: str, words: str) -> str | None:
