@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import cache
@@ -38,6 +38,7 @@ _CODE: tuple[str, ...] = (
     "check.py",
     "folder.py",
     "intake.py",
+    "medicare.py",
     "plain.py",
     "remittances.py",
     "rules.py",
@@ -134,13 +135,16 @@ def _room(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def recall(entry: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Return files, rows set aside, findings and missing tables of an entry, as ``Exports`` has them."""
+def recall(
+    entry: Path, root: Path
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, tuple[str, ...], dict[Path, str]]:
+    """Return files, rows set aside, findings, missing tables and files beside of an entry, as ``Exports`` has them."""
     about = json.loads((entry / _ENTRY).read_text(encoding="utf-8"))
     columns = ["table", "path", "format", "rows_read", "accepted", "set_aside", "reasons"]
     files = pd.DataFrame([tuple(row) for row in about["files"]], columns=columns)
     set_aside, findings = (pd.read_parquet(entry / f"{name}.parquet") for name in ("set_aside", "findings"))
-    return files, set_aside, findings, tuple(about["missing"])
+    beside = {root / name: sha for name, sha in about["beside"].items()}
+    return files, set_aside, findings, tuple(about["missing"]), beside
 
 
 def finish(unfinished: Path, key: str, root: Path, day: date) -> Path:
@@ -161,11 +165,38 @@ def finish(unfinished: Path, key: str, root: Path, day: date) -> Path:
 
 
 def hold(entry: Path) -> Path:
-    """Return a folder with the same files by other names, which stay while ours are deleted or made anew."""
-    held = Path(tempfile.mkdtemp(prefix=_IN_USE, dir=entry.parent))
-    for path in entry.iterdir():
-        os.link(path, held / path.name)
+    """Return a folder with the same files by other names, which stay while ours are deleted or made anew.
+
+    Copies, where the file system gives a file no second name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the entry was deleted meanwhile.
+    ExportError
+        If there is no room for a copy.
+
+    """
+    with _room(entry.parent):
+        held = Path(tempfile.mkdtemp(prefix=_IN_USE, dir=entry.parent))
+    try:
+        names = {_ENTRY, *json.loads((entry / _ENTRY).read_text(encoding="utf-8"))["sizes"]}
+        for name in names:
+            _give_name(entry / name, held / name)
+    except BaseException:
+        shutil.rmtree(held, ignore_errors=True)
+        raise
     return held
+
+
+def _give_name(path: Path, name: Path) -> None:
+    try:
+        os.link(path, name)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with _room(name.parent):
+            shutil.copyfile(path, name)
 
 
 def _prune(folder: Path) -> None:
@@ -173,17 +204,14 @@ def _prune(folder: Path) -> None:
     now = time.time()
     for one in (o for o in folder.iterdir() if _NAMES.fullmatch(o.name)):
         try:
-            mark = one / _ENTRY if (one / _ENTRY).exists() else one
+            # what is in use has its file from the entry, which is touched by every run that takes that up
+            is_entry = not one.name.startswith(_IN_USE) and (one / _ENTRY).exists()
+            mark = one / _ENTRY if is_entry else one
             limit = _ABANDONED if one.name.startswith(_UNFINISHED) else KEPT_DAYS * 24 * 3600
             if one.is_dir() and now - mark.stat().st_mtime > limit:
                 shutil.rmtree(one, ignore_errors=True)
         except OSError:
             continue  # another run was faster
-
-
-def stamps(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """Return size and time of change of files, by which a file that changes while it is read is noticed."""
-    return [(s.st_size, s.st_mtime_ns) for s in (p.stat() for p in paths)]
 
 
 @cache

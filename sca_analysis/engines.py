@@ -19,7 +19,6 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from sca_analysis import cache
 from sca_analysis.errors import ExportError
 from sca_analysis.intake import connect
 from sca_analysis.readers.source import quote
@@ -154,8 +153,8 @@ class Store:
         return nw.scan_parquet(path, backend="polars")
 
 
-def open_store(entry: Path, is_temporary: bool, engine: str) -> Store:
-    """Return the tables of an entry over an engine; what is temporary goes with them.
+def open_store(folder: Path, engine: str) -> Store:
+    """Return the tables of a folder, which is this run's alone, over an engine; the folder goes with them.
 
     Raises
     ------
@@ -165,19 +164,22 @@ def open_store(entry: Path, is_temporary: bool, engine: str) -> Store:
     """
     spark = _start_spark() if engine == "spark" else None
     con, work = connect()
-    is_small = sum(p.stat().st_size for p in entry.glob("*.parquet")) < _SMALL
+    is_small = sum(p.stat().st_size for p in folder.glob("*.parquet")) < _SMALL
     in_memory = engine == "duckdb" and is_small
-    folder = entry if is_temporary or in_memory else cache.hold(entry)
     for path in sorted(folder.glob("*.parquet")):
         table, _, of = path.stem.partition(".")
         if table in EXPORTS:
             name = f"{of}_{table}" if of else "every_claim" if table == CLAIMS.name else table
             kind = "TABLE" if in_memory else "VIEW"
-            con.execute(f"CREATE {kind} {name} AS SELECT * FROM read_parquet({quote(str(path))})")
+            con.execute(
+                f"CREATE {kind} {name} AS SELECT * FROM read_parquet({quote(str(path))}, hive_partitioning = false)"
+            )
     columns = ", ".join(f'"{c}"' for c in CLAIMS.names)
     con.execute(f"CREATE VIEW claim_versions AS SELECT {columns} FROM every_claim")
     con.execute(f"CREATE VIEW claims AS SELECT {columns} FROM every_claim WHERE is_current")
-    for gone in (work, *((folder,) if folder != entry or is_temporary else ())):
+    if in_memory:
+        shutil.rmtree(folder, ignore_errors=True)
+    for gone in (work, folder):
         weakref.finalize(con, shutil.rmtree, gone, ignore_errors=True)
     return Store(folder, engine, con, spark, is_small)
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from calendar import monthrange
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from sca_analysis import cache, check, engines, intake, keeping, standards
 from sca_analysis.errors import ExportError
-from sca_analysis.folder import CONFIG, Config, Plan, Reference, find_files, read_config, show_path
+from sca_analysis.folder import CONFIG, Config, Plan, Reference, find_files, read_config, show_path, stamp
 from sca_analysis.readers import nucc
 from sca_analysis.tables import EXPORTS, Table
 
@@ -47,6 +48,8 @@ class Exports:
         The files read.
     hashes : dict of Path to str
         Their SHA-256; none where a file could not be read in whole for it.
+    beside : dict of Path to str
+        The files beside them that were read too, or looked for, with their SHA-256; blank where there is none.
     store : engines.Store
         Where the tables are.
 
@@ -60,6 +63,7 @@ class Exports:
     missing: tuple[str, ...]
     paths: tuple[Path, ...]
     hashes: dict[Path, str]
+    beside: dict[Path, str]
     store: engines.Store = field(repr=False)
     _made: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
@@ -86,10 +90,14 @@ class Exports:
         references = _learn_codes(root, config.reference)
         files = [(table, source, find_files(root, source)) for table, source in config.sources()]
         paths = (*(path for *_, found in files for path in found), *references)
-        entry, is_temporary, hashes = _take_up(root, config, files, paths)
-        read, set_aside, findings, missing = cache.recall(entry)
-        store = engines.open_store(entry, is_temporary, engine)
-        return cls(root, config.plan, read, set_aside, findings, missing, paths, hashes, store)
+        tables, hashes = _take_up(root, config, files, paths)
+        try:
+            read, set_aside, findings, missing, beside = cache.recall(tables, root)
+            store = engines.open_store(tables, engine)
+        except BaseException:
+            shutil.rmtree(tables, ignore_errors=True)
+            raise
+        return cls(root, config.plan, read, set_aside, findings, missing, paths, hashes, beside, store)
 
     def table(self, name: str) -> nw.LazyFrame[Any]:
         """Return the accepted rows of a table (``tables.EXPORTS``); without its file, no rows.
@@ -192,32 +200,40 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
     return to_pandas(nw.from_native(con.sql(f"SELECT {columns} FROM {check.judged(table)} ORDER BY _row")))
 
 
-def _take_up(
-    root: Path, config: Config, files: intake.Files, paths: tuple[Path, ...]
-) -> tuple[Path, bool, dict[Path, str]]:
-    """Return the folder of the tables of these files, whether it is for this run alone, and the files' hashes."""
+def _take_up(root: Path, config: Config, files: intake.Files, paths: tuple[Path, ...]) -> tuple[Path, dict[Path, str]]:
+    """Return a folder for this run alone with the tables of these files, and the files' hashes."""
     day = config.period_end or intake.latest_day()
     kept = keeping.place()
+    before = [stamp(path) for path in paths]
     try:
-        before, hashes = cache.stamps(paths), cache.hash_files(paths)
+        hashes = cache.hash_files(paths)
     except OSError:  # the reader of that file says so better
-        kept, before, hashes = None, [], {}
+        kept, hashes = None, {}
     named = [(table.name, show_path(path, root), hashes.get(path)) for table, _, found in files for path in found]
     asked = config.model_dump(mode="json", exclude={"period_end"})
     key = cache.key_of({"asked": asked, "files": named, "references": sorted(hashes.values())})
-    if kept and (entry := cache.find(kept, key, root, day)):
-        return entry, False, hashes
-    unfinished = cache.start(kept) if kept else Path(tempfile.mkdtemp(prefix="sca-"))
-    try:
-        account = intake.take_in(root, config, files, day, unfinished)
-        cache.describe(unfinished, account, root, day)
-        if not kept or cache.stamps(paths) != before:
-            return unfinished, True, hashes
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    entry = cache.finish(unfinished, key, root, day)
-    return entry, entry == unfinished, hashes
+    for _ in range(2):
+        if kept and (entry := cache.find(kept, key, root, day)):
+            with suppress(FileNotFoundError):  # it was deleted meanwhile
+                return cache.hold(entry), hashes
+        unfinished = cache.start(kept) if kept else Path(tempfile.mkdtemp(prefix="sca-"))
+        try:
+            account = intake.take_in(root, config, files, day, unfinished)
+            cache.describe(unfinished, account, root, day)
+            has_changed = [stamp(path) for path in paths] != before or any(
+                stamp(path) != was for path, was in account.beside.items()
+            )
+            if not kept or has_changed:
+                return unfinished, hashes
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        entry = cache.finish(unfinished, key, root, day)
+        if entry == unfinished:
+            return unfinished, hashes
+        with suppress(FileNotFoundError):
+            return cache.hold(entry), hashes
+    raise ExportError(f"{kept} is deleted again and again while it is written to: wait until that has ended.")
 
 
 def _learn_codes(folder: Path, reference: Reference) -> list[Path]:

@@ -151,6 +151,15 @@ def _parse_config(path: Path) -> Config:
         raise ExportError(f"{path}: {place}: {what}; correct that entry.") from error
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, which tell of a change while it is read; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def show_path(path: Path, root: Path) -> str:
     """Return the path as it is shown: relative to the folder where it lies in it."""
     return (path.relative_to(root) if path.is_relative_to(root) else Path(os.path.relpath(path, root))).as_posix()

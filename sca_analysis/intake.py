@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from sca_analysis import check, remittances, standards
 from sca_analysis.errors import ExportError
-from sca_analysis.folder import Config, Plan, show_path
-from sca_analysis.readers import group, read
+from sca_analysis.folder import Config, Plan, show_path, stamp
+from sca_analysis.readers import group, nucc, read
 from sca_analysis.readers.source import Source, quote
 from sca_analysis.rules import SQL_TYPES
 from sca_analysis.tables import CLAIMS, EXPORTS, FEES, FINDINGS, MEMBERS, Table
@@ -39,14 +39,15 @@ Files = Sequence[tuple[Table, Source, list[Path]]]
 class Account:
     """What became of the files: the rows of ``Exports.files``, rows set aside, findings, tables missing, files beside.
 
-    ``has_future`` is true where a date was later than the period covered, so that the day of the run matters.
+    ``beside`` has the stamp of each before the rows that it completes were read. ``has_future``: a date was
+    later than the period covered, so that the day of the run matters.
     """
 
     files: list[tuple[str, str, str, int, int, int, dict[str, int]]]
     set_aside: pd.DataFrame
     findings: pd.DataFrame
     missing: tuple[str, ...]
-    beside: tuple[Path, ...]
+    beside: dict[Path, tuple[int, int] | None]
     has_future: bool
 
 
@@ -88,9 +89,9 @@ def take_in(root: Path, config: Config, files: Files, period_end: date, target: 
         account = Account(
             files=_count_files(loaded, counted),
             set_aside=check.list_set_aside(con, [f for f, (_, why) in zip(loaded, counted, strict=True) if why]),
-            findings=_list_findings(con, loaded, found, [*broken, *joined]),
+            findings=_list_findings(con, loaded, found, [*broken, *joined], _read_codes(root, config)),
             missing=tuple(t for t in EXPORTS if t not in found),
-            beside=tuple(beside),
+            beside=beside,
             has_future=_has_future([reason for _, why in counted for reason in why], broken),
         )
         _write(con, found, target)
@@ -117,8 +118,8 @@ def read_only(path: Path, table: Table) -> tuple[duckdb.DuckDBPyConnection, pd.D
 
 def load(
     con: duckdb.DuckDBPyConnection, work: Path, root: Path, files: Files, period_end: date
-) -> tuple[list[check.Loaded], list[Path]]:
-    """Stage every file; return them, and the files beside them that were read too, or looked for.
+) -> tuple[list[check.Loaded], dict[Path, tuple[int, int] | None]]:
+    """Stage every file; return them, and the files beside them that were read too, or looked for, each with its stamp.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def load(
 
     """
     loaded: list[check.Loaded] = []
-    beside: dict[Path, None] = {}
+    beside: dict[Path, tuple[int, int] | None] = {}
     # a bar only for people, and only for what takes longer than two seconds
     total = sum(len(paths) for *_, paths in files)
     bar = tqdm(desc="Reading exports", unit="file", total=total, delay=2, disable=not sys.stdout.isatty())
@@ -135,12 +136,12 @@ def load(
         for chosen, paths in group(found_paths, table, source):
             with tempfile.TemporaryDirectory(dir=work) as copies:  # rewritten files hold members: gone once read
                 raw = read(con, paths, table, source, Path(copies), chosen)
+                beside |= {path: stamp(path) for path in raw.beside if path not in beside}
                 shown = [show_path(path, root) for path in paths]
                 loaded += check.stage(con, table, raw, source, shown, period_end, first=len(loaded))
-                beside |= dict.fromkeys(raw.beside)
             bar.update(len(paths))
     bar.close()
-    return loaded, list(beside)
+    return loaded, beside
 
 
 def _write(con: duckdb.DuckDBPyConnection, found: set[str], target: Path) -> None:
@@ -269,7 +270,11 @@ def _count_files(
 
 
 def _list_findings(
-    con: duckdb.DuckDBPyConnection, loaded: list[check.Loaded], found: set[str], rows: list[check.Finding]
+    con: duckdb.DuckDBPyConnection,
+    loaded: list[check.Loaded],
+    found: set[str],
+    rows: list[check.Finding],
+    newer: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return what was found out about rows together with what is found out here, of all files at once."""
     [(unlisted, lines)] = con.execute(
@@ -280,7 +285,7 @@ def _list_findings(
         meaning = "claim lines of providers that the directory does not list: out of network, unless the claim says in"
         rows.append(("claims", "", "information", "not_in_directory", "provider_npi", unlisted, lines, meaning))
     rows += _list_disagreeing_fees(con) if "fees" in found else []
-    rows += _list_codes(con)
+    rows += _list_codes(con, newer)
     if "members" not in found:
         [(members,)] = con.execute("SELECT count(*) FROM members").fetchall()
         meaning = "no members file: members are those seen in claims, so people without claims are left out"
@@ -299,10 +304,18 @@ def _list_findings(
     return pd.DataFrame(rows, columns=list(FINDINGS.names))
 
 
-def _list_codes(con: duckdb.DuckDBPyConnection) -> list[check.Finding]:
+def _read_codes(root: Path, config: Config) -> pd.DataFrame:
+    """Return the codes that only the folder's own NUCC release has: not those that another folder's taught us."""
+    packaged = standards.load_packaged_taxonomy()
+    if not config.reference.taxonomy:
+        return packaged.iloc[:0]
+    codes = nucc.read_new_codes(root / config.reference.taxonomy)
+    return codes[~codes["taxonomy_code"].isin(packaged["taxonomy_code"])]
+
+
+def _list_codes(con: duckdb.DuckDBPyConnection, newer: pd.DataFrame) -> list[check.Finding]:
     """Find taxonomy codes of no known NUCC release, and those that only the folder's own release has."""
-    taxonomy = standards.load_taxonomy()
-    newer = taxonomy[~taxonomy["taxonomy_code"].isin(standards.load_packaged_taxonomy()["taxonomy_code"])]
+    known_codes = {*standards.load_packaged_taxonomy()["taxonomy_code"], *newer["taxonomy_code"]}
     has_specialty = newer["specialty"].notna()
     known = {
         "taxonomy_newer": set(newer.loc[has_specialty, "taxonomy_code"]),
@@ -319,7 +332,7 @@ def _list_codes(con: duckdb.DuckDBPyConnection) -> list[check.Finding]:
         codes = con.execute(
             f"SELECT taxonomy_code, count(*) FROM {table} WHERE taxonomy_code IS NOT NULL GROUP BY 1"
         ).fetchall()
-        unknown = {code for code, _ in codes} - set(taxonomy["taxonomy_code"])
+        unknown = {code for code, _ in codes} - known_codes
         for rule, concerned in ({"taxonomy_unknown": unknown} | known).items():
             if rows := sum(n for code, n in codes if code in concerned):
                 total, meaning = sum(n for _, n in codes), f"taxonomy codes {meanings[rule]}"

@@ -48,12 +48,12 @@ def recall(name: str, depends_on: Iterable[bytes], make: Callable[[], pd.DataFra
     for one in depends_on:
         digest.update(hashlib.sha256(one).digest())
     path = folder / f"reference-{name}-{digest.hexdigest()[:32]}.parquet"
-    # one that was cut short or tampered with is made again
+    # one that was cut short is made again
     with suppress(OSError, ValueError):
         return pd.read_parquet(path)
     made = make()
     with suppress(OSError):  # a full disk: the next process makes it again
-        for former in folder.glob(f"reference-{name}-*.parquet"):
+        for former in folder.glob(f"*reference-{name}-*"):  # and what killed processes have left
             former.unlink(missing_ok=True)
         _write(made, path)
     return made

@@ -108,7 +108,7 @@ def make_report(
             raise ReportError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
         stack.callback(shutil.rmtree, work, ignore_errors=True)
         try:
-            before = hash_inputs(exports, exports.hashes)
+            before = hash_inputs(exports)
             executed = _execute(month, data, work, notebook, progress, engine, identified)
             _refuse_changed(before, work / "manifest.json", month, out / month)
             (work / "report.html").write_text(
@@ -164,7 +164,8 @@ def is_current(folder: Path, month: str, data: Path, identified: bool = False) -
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         given = manifest["parameters"]
         made = (given["month"], given["data"], given["pseudonym_key"], manifest["versions"]["sca-analysis"])
-        used = sorted((one["path"], one["sha256"]) for one in manifest["inputs"])
+        used = {one["path"]: one["sha256"] for one in manifest["inputs"]}
+        beside = [data / name for name in (*used, *manifest["looked_for"])]
     except (OSError, ValueError, KeyError, TypeError):
         return False  # not a manifest of ours: the report is made again
     if made != (month, str(data.resolve()), name_key_of(identified), version("sca-analysis")):
@@ -173,7 +174,7 @@ def is_current(folder: Path, month: str, data: Path, identified: bool = False) -
     paths = [path for _, source in config.sources() for path in find_files(data, source)]
     if config.reference.taxonomy:
         paths.append(data / config.reference.taxonomy)
-    return sorted(hash_files_of(data, config.plan, paths, {})) == used
+    return dict(hash_files_of(data, config.plan, (*paths, *beside))) == used
 
 
 def explain(name: str, words: str) -> str | None:

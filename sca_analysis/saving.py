@@ -106,6 +106,8 @@ def describe_run(month: "Month") -> dict[str, Any]:
             "pseudonym_key": name_key_of(month.is_identified),
         },
         "inputs": [{"path": p, "sha256": h} for p, h in hash_inputs(month.exports)],
+        # files beside these that would have been read, had they been there
+        "looked_for": [os.path.relpath(p, month.exports.folder) for p, h in month.exports.beside.items() if not h],
         "rows": [
             {k: int(f[k]) if k in ("rows_read", "accepted", "set_aside") else f[k] for k in files.columns}
             for f in files.to_dict("records")
@@ -115,21 +117,17 @@ def describe_run(month: "Month") -> dict[str, Any]:
     }
 
 
-def hash_inputs(exports: Exports, known: Mapping[Path, str] | None = None) -> list[tuple[str, str]]:
-    """Return the path and SHA-256 of every input file, of exports.yaml and of a standard of its own.
-
-    A hash in ``known``, such as ``Exports.hashes`` right after they were opened, is taken from there.
-    """
-    return hash_files_of(exports.folder, exports.plan, exports.paths, known or {})
+def hash_inputs(exports: Exports) -> list[tuple[str, str]]:
+    """Return the path and SHA-256 of every input file, of exports.yaml and of a standard of its own."""
+    return hash_files_of(exports.folder, exports.plan, (*exports.paths, *exports.beside))
 
 
-def hash_files_of(folder: Path, plan: Plan, files: Iterable[Path], known: Mapping[Path, str]) -> list[tuple[str, str]]:
+def hash_files_of(folder: Path, plan: Plan, files: Iterable[Path]) -> list[tuple[str, str]]:
     """Return path from the folder and SHA-256 of its exports.yaml, these files, and a standard that is a file."""
     paths = [folder / CONFIG, *files]
     if plan.standard and plan.standard not in STANDARDS:
         paths.append(folder / plan.standard)
-    hashes = dict.fromkeys(paths, "") | cache.hash_files(path for path in paths if path not in known)
-    return [(os.path.relpath(path, folder), sha) for path in hashes if (sha := known.get(path) or hashes[path])]
+    return [(os.path.relpath(path, folder), sha) for path, sha in cache.hash_files(paths).items() if sha]
 
 
 def name_key_of(identified: bool) -> str:

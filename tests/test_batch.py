@@ -17,9 +17,11 @@ from sca_analysis import batch
 from sca_analysis.batch import Run, make_reports, read_plans
 from sca_analysis.cli import main
 from sca_analysis.errors import ParameterError, ReportError
+from sca_analysis.exports import Exports
 from sca_analysis.months import MOST_MONTHS, parse_months
 from sca_analysis.pseudonyms import find_key, name_key
 from sca_analysis.report import FILES, NOTEBOOK, is_current
+from sca_analysis.saving import hash_inputs
 from tests.folders import claim, listing, write_tables
 
 # what the monthly notebook leaves in its folder, without the analysis; hashes made another way than by the package
@@ -41,7 +43,7 @@ if month == "2026-02":
 inputs = [{"path": n, "sha256": hashlib.sha256((src / n).read_bytes()).hexdigest()}
           for n in ("claims.csv", "directory.csv")]
 manifest = {"parameters": {"month": month, "data": data, "pseudonym_key": name_key(find_key())},
-            "inputs": inputs,
+            "inputs": inputs, "looked_for": [],
             "versions": {"sca-analysis": version("sca-analysis")}}
 (out / "manifest.json").write_text(json.dumps(manifest))
 """
@@ -64,6 +66,7 @@ def write_report(folder: Path, month: str, data: Path, **changes: Any) -> Path:
         "inputs": [
             {"path": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in sorted(data.glob("*.csv"))
         ],
+        "looked_for": [],
         "versions": {"sca-analysis": version("sca-analysis")},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest | changes))
@@ -163,6 +166,24 @@ def test_only_a_report_of_the_same_is_skipped(data: Path, tmp_path: Path) -> Non
     ):
         assert not is_current(write_report(tmp_path / f"c{place}", "2026-01", data, **changes), "2026-01", data)
     (folder / "manifest.json").write_text("{")
+    assert not is_current(folder, "2026-01", data)
+
+
+def test_files_beside_are_inputs(data: Path, tmp_path: Path) -> None:
+    (data / "exports.yaml").write_text(
+        "claims: {path: claims.csv, join: [{path: extra.csv, on: {claim_id: claim_id}}], columns: {network_id: net}}\n"
+        "directory: {path: directory.csv}\n"
+    )
+    number = (data / "claims.csv").read_text().splitlines()[1].split(",")[0]
+    (data / "extra.csv").write_text(f"claim_id,net\n{number},A1\n")
+    inputs = [{"path": p, "sha256": h} for p, h in hash_inputs(Exports.open(data))]
+    assert [one["path"] for one in inputs] == ["exports.yaml", "claims.csv", "directory.csv", "extra.csv"]
+    folder = write_report(tmp_path / "2026-01", "2026-01", data, inputs=inputs, looked_for=["later.csv"])
+    assert is_current(folder, "2026-01", data)
+    (data / "later.csv").write_text("it was looked for, and was not there")
+    assert not is_current(folder, "2026-01", data)
+    (data / "later.csv").unlink()
+    (data / "extra.csv").write_text(f"claim_id,net\n{number},B2\n")
     assert not is_current(folder, "2026-01", data)
 
 

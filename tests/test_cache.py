@@ -1,5 +1,6 @@
 """What was read is taken up again while nothing has changed, and only then."""
 
+import ast
 import gc
 import json
 import os
@@ -185,6 +186,88 @@ def test_deleting_the_cache_does_not_disturb_a_run(place: Path, folder: Path, mo
     assert list(place.iterdir()) == []
 
 
+def test_an_entry_that_is_deleted_while_it_is_taken_up_is_read_anew(
+    place: Path, folder: Path, readings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Exports.open(folder)
+    hold = cache.hold
+
+    def too_late(entry: Path) -> Path:
+        monkeypatch.setattr(cache, "hold", hold)
+        shutil.rmtree(entry)
+        return hold(entry)
+
+    monkeypatch.setattr(cache, "hold", too_late)
+    assert_same(first, Exports.open(folder))
+    assert len(readings) == 2
+    [entry] = place.iterdir()
+    assert not entry.name.startswith(".")
+
+
+def test_where_a_file_can_have_one_name_alone_it_is_copied(
+    place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr("sca_analysis.engines._SMALL", 0)
+    first, second = Exports.open(folder), Exports.open(folder)
+    assert_same(first, second)
+    del first, second
+    gc.collect()
+    [entry] = place.iterdir()
+    assert cache.find(place, entry.name, folder, intake.latest_day()) == entry
+
+
+def test_the_name_of_a_folder_above_is_no_column(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(keeping.PLACE, str(tmp_path / "network_id=Z9"))
+    for size in (0, 10**9):
+        monkeypatch.setattr("sca_analysis.engines._SMALL", size)
+        assert "Z9" not in set(Exports.open(folder).frame("directory")["network_id"])
+
+
+def test_a_store_that_cannot_be_opened_leaves_nothing(
+    place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ExportError("engine 'spark' did not start.")
+
+    monkeypatch.setattr(module.engines, "open_store", fail)
+    with pytest.raises(ExportError, match="did not start"):
+        Exports.open(folder)
+    assert not list(place.glob(".*"))
+
+
+def test_what_a_killed_run_had_in_use_goes(place: Path, folder: Path) -> None:
+    Exports.open(folder)
+    [entry] = place.iterdir()
+    left = cache.hold(entry)
+    long_ago = time.time() - (cache.KEPT_DAYS + 1) * 24 * 3600
+    os.utime(left, (long_ago, long_ago))
+    Exports.open(folder)  # which touches the file that both have
+    (folder / "claims.csv").write_text((folder / "claims.csv").read_text() + "\n")
+    Exports.open(folder)
+    assert entry.exists()
+    assert not left.exists()
+
+
+def test_all_code_that_reads_decides_about_the_entry() -> None:
+    package = Path(cache.__file__).parent
+    seen, to_see = set[str](), {"intake"}
+    while to_see:
+        name = to_see.pop()
+        seen.add(name)
+        files = (package / name).rglob("*.py") if (package / name).is_dir() else [package / f"{name}.py"]
+        for file in files:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module == "sca_analysis":
+                    to_see |= {alias.name for alias in node.names} - seen
+                elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sca_analysis."):
+                    to_see |= {str(node.module).split(".")[1]} - seen
+    assert seen - {"errors"} <= {name.removesuffix(".py") for name in cache._CODE}  # errors decide about words alone
+
+
 def test_runs_at_once_read_the_same(place: Path, folder: Path) -> None:
     code = f"from sca_analysis.exports import Exports; print(len(Exports.open({str(folder)!r}).frame('claims')))"
     runs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -210,6 +293,29 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
     del exports
     gc.collect()
     assert list(place.iterdir()) == []
+
+
+def test_a_file_beside_that_changes_while_it_is_read_is_not_kept(
+    place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = (folder / "claims.csv").read_text().splitlines()[1].split(",")[0]
+    (folder / "extra.csv").write_text(f"claim_id,net\n{number},A1\n")
+    (folder / "exports.yaml").write_text(
+        "claims: {path: claims.csv, join: [{path: extra.csv, on: {claim_id: claim_id}}], columns: {network_id: net}}\n"
+        "directory: {path: directory.csv}\n"
+    )
+    take_in = intake.take_in
+
+    def slow(root: Path, *rest: object) -> intake.Account:
+        done = take_in(root, *rest)  # type: ignore[arg-type]
+        (folder / "extra.csv").write_text(f"claim_id,net\n{number},NEWER\n")
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.intake, "take_in", slow)
+        Exports.open(folder)
+    assert not [one for one in place.iterdir() if not one.name.startswith(".")]
+    assert "NEWER" in set(Exports.open(folder).frame("claims")["network_id"])
 
 
 def test_a_run_that_fails_leaves_nothing(place: Path, folder: Path) -> None:

@@ -73,6 +73,22 @@ def test_a_folder_with_its_own_release(tmp_path: Path) -> None:
     assert standards.unknown_codes(pd.Series(codes))["taxonomy_code"].tolist() == ["888X00000X"]
 
 
+def test_the_findings_of_a_folder_are_its_own(tmp_path: Path) -> None:
+    lines = [claim("M1", 1, taxonomy_code="207KX9999X")]
+    one, other = (
+        write_tables(tmp_path / name, claims=lines, directory=[listing(1, taxonomy_code="207K00000X")])
+        for name in ("one", "other")
+    )
+    write(one / "nucc.csv", [*KNOWN, *NEW])
+    text = "claims: {path: claims.csv}\ndirectory: {path: directory.csv}\nreference: {taxonomy: nucc.csv}\n"
+    (one / "exports.yaml").write_text(text, encoding="utf-8")
+    rules = [set(Exports.open(folder).findings["rule"]) for folder in (one, other)]  # in one process
+    assert [{r for r in found if r.startswith("taxonomy")} for found in rules] == [
+        {"taxonomy_newer"},
+        {"taxonomy_unknown"},
+    ]
+
+
 def test_a_packaged_code_stays_as_it_is(tmp_path: Path) -> None:
     before = standards.load_taxonomy()
     moved = "111N00000X,Chiropractic Providers,Podiatrist,,,,,Individual"

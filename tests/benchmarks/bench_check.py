@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from bench_claims import LAST, make
-from record import record
+from record import peak_memory, record
 
 LINES, REPEATS = 2_000_000, 5
 
@@ -32,6 +32,9 @@ def ours(folder: Path) -> int:
     loaded, _ = intake.load(con, work, folder, files, LAST)
     check.resolve_repeats(con, CLAIMS)
     [(accepted, reasons)] = check.count_reasons(con, loaded)
+    check.list_findings(con, loaded)
+    if len(check.list_set_aside(con, loaded)) != sum(reasons.values()):
+        raise SystemExit("rows set aside and their reasons do not add up")
     return accepted + sum(reasons.values())
 
 
@@ -82,9 +85,10 @@ def main() -> None:
 
         began = time.perf_counter()
         rows = CONTESTANTS[given.child](Path(given.folder))
-        print(json.dumps([rows, time.perf_counter() - began]))
+        print(json.dumps([rows, time.perf_counter() - began, peak_memory()]))
         return
     times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    peaks = dict.fromkeys(CONTESTANTS, 0.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(given.folder or Path(name) / "exports")
         if not folder.exists():
@@ -92,15 +96,19 @@ def main() -> None:
         for _ in range(given.repeats):
             for contestant, taken in times.items():
                 command = [sys.executable, __file__, "--child", contestant, "--folder", str(folder)]
-                rows, seconds = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                rows, seconds, peak = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
                 if rows != given.lines:
                     raise SystemExit(f"{contestant} finds {rows:,} of {given.lines:,} rows")
                 taken.append(seconds)
+                peaks[contestant] = max(peaks[contestant], peak)
     base = median(times["ours, all checked"])
     print(f"{given.lines:,} claim lines; medians of {given.repeats} runs")
     for contestant, taken in times.items():
-        print(f"{contestant:<24}{median(taken):>8.2f} s   ours / this: {base / median(taken):5.2f}")
-    record(f"checking: {given.lines:,} claim lines", [(c, median(t), median(t) / base, None) for c, t in times.items()])
+        print(
+            f"{contestant:<24}{median(taken):>8.2f} s   ours / this: {base / median(taken):5.2f}   peak {peaks[contestant]:,.0f} MiB"
+        )
+    figures = [(c, median(t), median(t) / base, peaks[c]) for c, t in times.items()]
+    record(f"checking: {given.lines:,} claim lines", figures)
 
 
 if __name__ == "__main__":

@@ -31,19 +31,22 @@ def make_floor(folder: Path) -> Path:
     return folder / "floor.ipynb"
 
 
-def seconds(command: list[str], cache: Path) -> float:
-    """Run a command to its end."""
+def measure(command: list[str], cache: Path) -> tuple[float, float]:
+    """Run a command to its end; return its seconds, and the most memory of it or its kernel [MiB]."""
     began = time.perf_counter()
-    subprocess.run(
+    running = subprocess.Popen(
         command,
-        check=True,
         cwd=ROOT / "notebooks",
         # with compiled modules, as people have them, where a machine is set to write none
         env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"SCA_CACHE": str(cache)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    return time.perf_counter() - began
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise SystemExit(f"{command[0]} ended with {running.returncode}")
+    return time.perf_counter() - began, used.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -55,17 +58,20 @@ def main() -> None:
         floor, cache = make_floor(work), work / "cache"
         report = [SCA, "report", "2026-06", "--data", str(ROOT / "data" / "sample"), "--out", str(work / "out")]
         empty = [sys.executable, "-m", "papermill", str(floor), str(work / "done.ipynb"), "--no-progress-bar"]
-        seconds(empty, cache), seconds(report, work / "other")  # modules are compiled
-        first = seconds(report, cache)
-        taken: dict[str, list[float]] = {"empty notebook with the same imports": [], "sca report": []}
+        measure(empty, cache), measure(report, work / "other")  # modules are compiled
+        first = measure(report, cache)
+        taken: dict[str, list[tuple[float, float]]] = {"empty notebook with the same imports": [], "sca report": []}
         for _ in range(given.repeats):
-            taken["empty notebook with the same imports"].append(seconds(empty, cache))
-            taken["sca report"].append(seconds(report, cache))
-    base = median(taken["empty notebook with the same imports"])
+            taken["empty notebook with the same imports"].append(measure(empty, cache))
+            taken["sca report"].append(measure(report, cache))
+    base = median(seconds for seconds, _ in taken["empty notebook with the same imports"])
     print(f"medians of {given.repeats} runs in turns; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    for label, times in [*taken.items(), ("sca report, nothing kept (once)", [first])]:
-        print(f"{label:<38}{median(times):8.1f} s   ratio to the empty notebook {median(times) / base:5.2f}")
-        record("report of the sample", [(label, median(times), median(times) / base, None)])
+    for label, runs in [*taken.items(), ("sca report, nothing kept (once)", [first])]:
+        time_taken, peak = median(seconds for seconds, _ in runs), max(peak for _, peak in runs)
+        print(
+            f"{label:<38}{time_taken:8.1f} s   ratio to the empty notebook {time_taken / base:5.2f}   {peak:,.0f} MiB"
+        )
+        record("report of the sample", [(label, time_taken, time_taken / base, peak)])
 
 
 if __name__ == "__main__":
