@@ -104,9 +104,8 @@ def main() -> None:
     base = median(times["ours, all checked"])
     print(f"{given.lines:,} claim lines; medians of {given.repeats} runs")
     for contestant, taken in times.items():
-        print(
-            f"{contestant:<24}{median(taken):>8.2f} s   ours / this: {base / median(taken):5.2f}   peak {peaks[contestant]:,.0f} MiB"
-        )
+        ratio, peak = base / median(taken), peaks[contestant]
+        print(f"{contestant:<24}{median(taken):>8.2f} s   ours / this: {ratio:5.2f}   peak {peak:,.0f} MiB")
     figures = [(c, median(t), median(t) / base, peaks[c]) for c, t in times.items()]
     record(f"checking: {given.lines:,} claim lines", figures)
 
