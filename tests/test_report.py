@@ -153,6 +153,15 @@ def test_failing_cell_leaves_the_last_report(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"2026-06", "2026-06.failed.ipynb", "broken.ipynb"}
 
 
+def test_a_failed_notebook_has_what_its_cells_said(tmp_path: Path) -> None:
+    source = "import sys\nprint(sys.modules['rfc3987_syntax'], [n for n in dir() if n in ('atexit', 'gc')])\n{}['key']"
+    with pytest.raises(ReportError, match="with KeyError"):
+        make_report("2026-06", SAMPLE, tmp_path, notebook=broken_notebook(tmp_path, source))
+    book = nbformat.read(tmp_path / "2026-06.failed.ipynb", as_version=4)
+    [said] = [o["text"] for cell in book.cells for o in cell.get("outputs", []) if o["output_type"] == "stream"]
+    assert said == "None []\n"  # what the kernel runs first keeps a library out, and is in no cell's way
+
+
 def test_failing_cell_passes_our_own_sentence_on(tmp_path: Path) -> None:
     source = "from sca_analysis.errors import ExportError\nraise ExportError('claims.csv is empty.')"
     with pytest.raises(ReportError, match=r"cell 3 .*: claims.csv is empty \(there is no report for it yet"):
