@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from sca_analysis import keeping
 from sca_analysis.monthly import Month, analyse_month
 
 ROOT = Path(__file__).parents[1]
@@ -61,3 +62,12 @@ def browser() -> Iterator[Browser]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what is kept, new and empty."""
+    monkeypatch.setenv(keeping.PLACE, str(tmp_path / "cache"))
+    found = keeping.place()
+    assert found
+    return found

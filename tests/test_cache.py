@@ -27,14 +27,6 @@ TABLES = (*EXPORTS, "claim_versions")
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(keeping.PLACE, str(tmp_path / "cache"))
-    found = keeping.place()
-    assert found
-    return found
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     claims = [claim(f"MEMBER{n}", n, f"2026-01-0{n}", claim_status="paid") for n in range(1, 6)]
     return write_tables(tmp_path / "exports", claims=claims, directory=[listing(n) for n in range(1, 4)])

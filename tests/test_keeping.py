@@ -8,14 +8,6 @@ import pytest
 from sca_analysis import keeping, places
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(keeping.PLACE, str(tmp_path / "cache"))
-    found = keeping.place()
-    assert found
-    return found
-
-
 class Maker:
     """Makes a table and counts how often."""
 
