@@ -132,6 +132,7 @@ def list_cases(
     collection: Collection | None = None,
     courses: pd.DataFrame | None = None,
     register: pd.DataFrame | None = None,
+    with_ranges: bool = True,
 ) -> CaseList:
     """Return the SCA candidates of a day.
 
@@ -150,6 +151,8 @@ def list_cases(
         `courses.cost_courses` of the same, where the caller has it.
     register : DataFrame, optional
         `register.build_register` of the same day, likewise.
+    with_ranges : bool
+        Whether a range of rates is suggested, which is most of the work; without, its columns are blank.
 
     Notes
     -----
@@ -169,7 +172,7 @@ def list_cases(
     known = known.join(count_searched(known, searched))
     entered = read_entered(exports, as_of)
     judged = _judge_all(exports, as_of, known, searched, entered)
-    table = _rate(exports, as_of, known, collection or Collection())
+    table = _rate(exports, as_of, known, (collection or Collection()) if with_ranges else None)
     table = _describe(table, judged)
     for row in table.to_dict("records"):
         tell_money({str(k): v for k, v in row.items()}, judged[row["case_id"]])
@@ -248,16 +251,18 @@ def _falling(amounts: pd.Series) -> pd.Series:
     return -pd.Series([-np.inf if pd.isna(a) else float(a) for a in amounts], index=amounts.index, dtype="float64")
 
 
-def _rate(exports: Exports, as_of: date, known: pd.DataFrame, collection: Collection) -> pd.DataFrame:
-    """Add the procedure that the rates are of, its fees and charge, and the range of rates suggested."""
+def _rate(exports: Exports, as_of: date, known: pd.DataFrame, collection: Collection | None) -> pd.DataFrame:
+    """Add the procedure that the rates are of, its fees and charge, and the range of rates suggested (None: blank)."""
     main = _main_procedures(exports, as_of, known)
     table = known.drop(columns="procedure_code").merge(main, on=COURSE, how="left", validate="1:1")
     table["procedure_code"] = table["procedure_code"].fillna(known["procedure_code"].reset_index(drop=True))
     fees = exports.frame("fees")
     fees = fees[fees["locality"].isna()][["procedure_code", *_FEES]]
     table = table.merge(fees, on="procedure_code", how="left", validate="m:1").set_axis(known.index)
-    zones = _find_zones(exports, as_of, collection)
-    ranges = [_suggest(row, zones.get(row["course_id"]), collection) for row in table.to_dict("records")]
+    ranges: list[tuple[Decimal | None, Decimal | None, str]] = [(None, None, "")] * len(table)
+    if collection:
+        zones = _find_zones(exports, as_of, collection)
+        ranges = [_suggest(row, zones.get(row["course_id"]), collection) for row in table.to_dict("records")]
     table[["rate_low", "rate_high", "rate_basis"]] = pd.DataFrame(
         ranges, index=table.index, columns=["rate_low", "rate_high", "rate_basis"]
     )

@@ -42,7 +42,9 @@ class Standing:
         return found[~found.index.duplicated()]
 
 
-def take_standing(exports: Exports, as_of: date, criteria: Criteria, gaps: Gaps | None = None) -> Standing:
+def take_standing(
+    exports: Exports, as_of: date, criteria: Criteria, gaps: Gaps | None = None, with_ranges: bool = True
+) -> Standing:
     """Return how the plan stood on a day; what the exports say of later days does not count.
 
     Parameters
@@ -53,6 +55,8 @@ def take_standing(exports: Exports, as_of: date, criteria: Criteria, gaps: Gaps 
         As ``network.choose_criteria``.
     gaps : Gaps, optional
         The gap table of the day, where the caller has it.
+    with_ranges : bool
+        Whether a range of rates is suggested for each case, as of ``cases.list_cases``.
 
     """
     gaps = find_gaps(exports, as_of, criteria) if gaps is None else gaps
@@ -63,7 +67,7 @@ def take_standing(exports: Exports, as_of: date, criteria: Criteria, gaps: Gaps 
         gaps=gaps,
         courses=courses,
         register=register,
-        cases=list_cases(exports, as_of, gaps, criteria, courses=courses, register=register),
+        cases=list_cases(exports, as_of, gaps, criteria, courses=courses, register=register, with_ranges=with_ranges),
         alerts=list_alerts(register, as_of),
     )
 

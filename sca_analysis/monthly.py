@@ -65,7 +65,8 @@ class Month:
         First day of the twelve months, and last day of the month.
     adequacy : Adequacy
     standing, before : Standing
-        How the plan stands on the last day, and stood a month before (None without claims of that month).
+        How the plan stands on the last day, and stood a month before (None without claims of that month), of which
+        no rates are told.
     ranges : DataFrame
         As ``courses.range_specialties``.
     spend : DataFrame
@@ -250,7 +251,7 @@ def analyse_month(data: str | Path, month: str, engine: str = engines.DEFAULT, i
         as_of=as_of,
         adequacy=adequacy,
         standing=take_standing(exports, as_of, criteria, adequacy.gaps),
-        before=take_standing(exports, earlier, criteria) if oldest.date() <= earlier else None,
+        before=take_standing(exports, earlier, criteria, with_ranges=False) if oldest.date() <= earlier else None,
         ranges=range_specialties(exports, as_of),
         spend=monthly_spend(exports, first, as_of),
         is_identified=identified,

@@ -21,7 +21,10 @@ def test_figures_of_two_months_side_by_side(june: Month) -> None:
 def test_the_month_before_is_that_month_as_it_stood(june: Month) -> None:
     assert str(june.before.as_of) == "2026-05-31"
     again = changes.take_standing(june.exports, june.before.as_of, june.adequacy.network.criteria)
-    pd.testing.assert_frame_equal(again.cases.table, june.before.cases.table)
+    ranges = ["rate_low", "rate_high", "rate_basis"]  # which nobody compares, and take half of the work
+    pd.testing.assert_frame_equal(again.cases.table.drop(columns=ranges), june.before.cases.table.drop(columns=ranges))
+    assert june.before.cases.table[ranges].replace("", None).isna().all(axis=None)
+    assert again.cases.table["rate_low"].notna().any()
 
 
 def test_cases_that_moved(june: Month) -> None:
