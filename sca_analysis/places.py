@@ -112,21 +112,22 @@ def great_circle_miles(a: Floats, b: Floats) -> Floats:
     return miles
 
 
-def nearest_miles(places: Floats, targets: Floats | cKDTree) -> Floats:
+def nearest_miles(places: Floats, targets: Floats | cKDTree, workers: int = 1) -> Floats:
     """Return the miles from each place to the nearest target; inf if there is no target.
 
-    ``targets`` may be a tree over unit vectors, so that one tree serves several calls.
+    ``targets`` may be a tree over unit vectors, so that one tree serves several calls. ``workers`` are the cores that
+    search at once, -1 = all.
     """
     tree = targets if isinstance(targets, cKDTree) else cKDTree(targets)
     if tree.n == 0 or len(places) == 0:
         return np.full(len(places), np.inf)
-    _, nearest = tree.query(places)
+    _, nearest = tree.query(places, workers=workers)
     return great_circle_miles(places, np.asarray(tree.data)[nearest])
 
 
 def search_from(places: Floats) -> Search:
-    """Return `nearest_miles` from these places, for one tree of targets after another."""
-    return partial(nearest_miles, places)
+    """Return `nearest_miles` from these places, for one tree of targets after another, on all cores."""
+    return partial(nearest_miles, places, workers=-1)
 
 
 def pairs_within(

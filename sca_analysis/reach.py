@@ -142,19 +142,24 @@ class Atlas:
                 for county, line in zip(self.counties, lines, strict=True)
             ]
         )
-        homes = len(self.county)
-        miles, any_miles = np.full((2, homes), np.inf)
+        miles = np.full(len(self.county), np.inf)
         for network_id, part in self._parts.items():
-            sites = listing.sites[network_id]
-            miles[part.homes] = part.nearest_miles(sites.open_tree)
-            any_miles[part.homes] = part.nearest_miles(sites.tree)
+            miles[part.homes] = part.nearest_miles(listing.sites[network_id].open_tree)
         if self.drive_times is not None and self.drive_times.minutes is not None:
             return self._sweep_pairs(listing, lines, miles)
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]  # also of nobody
         found += [part.in_range(listing.sites[network_id], radius) for network_id, part in self._parts.items()]
         county, row = (np.concatenate(part) for part in zip(*found, strict=True))
         limit = radius[self.county]
-        return Sweep(miles, miles <= limit, any_miles <= limit, county, row, 0, 0)
+        near = miles <= limit
+        near_listed = near.copy()
+        for network_id, part in self._parts.items():
+            sites = listing.sites[network_id]
+            if sites.tree.n > sites.open_tree.n:  # closed panels may reach those whom no open one does
+                far = np.flatnonzero(~near[part.homes] & ~np.isnan(limit[part.homes]))
+                home = part.homes[far]
+                near_listed[home] = part.miles_of(far, sites.tree) <= limit[home]
+        return Sweep(miles, near, near_listed, county, row, 0, 0)
 
     def _sweep_pairs(self, listing: Listing, lines: Sequence[Line | None], miles: places.Floats) -> Sweep:
         """Search by pairs of home and row, since minutes are given for pairs."""
@@ -196,6 +201,12 @@ class _Part:
         np.maximum.at(self.reach, inverse, np.linalg.norm(spots - self.centres[inverse], axis=1))
         self.tree = cKDTree(np.column_stack([spots, county * _APART]))
 
+    def miles_of(self, some: Integers, tree: cKDTree) -> places.Floats:
+        """Return the miles from some of the homes to the nearest point of a tree."""
+        if 2 * len(some) > len(self.spots):  # many: as all are searched, which may be on many machines
+            return self.nearest_miles(tree)[some]
+        return places.nearest_miles(self.spots[some], tree, workers=-1)
+
     def in_range(self, sites: Sites, radius: places.Floats) -> tuple[Integers, Integers]:
         """Return the pairs of county and row in range of a home of the county; ``radius`` [miles] by county."""
         asked = np.flatnonzero(~np.isnan(radius[self.numbers]))
@@ -204,13 +215,13 @@ class _Part:
             return none, none
         # a chord is shorter than its arc, so this circle is never too small; the surplus covers rounding
         wide = self.reach[asked] + radius[self.numbers[asked]] / places.EARTH_RADIUS_MILES
-        found = sites.tree.query_ball_point(self.centres[asked], wide * (1 + 1e-9) + 1e-12)
+        found = sites.tree.query_ball_point(self.centres[asked], wide * (1 + 1e-9) + 1e-12, workers=-1)
         county = np.repeat(self.numbers[asked], [len(f) for f in found])
         if not len(county):
             return none, none
         point = np.concatenate([np.asarray(f, dtype=np.int64) for f in found])
         where = np.asarray(sites.tree.data)[point]
-        _, home = self.tree.query(np.column_stack([where, county * _APART]))
+        _, home = self.tree.query(np.column_stack([where, county * _APART]), workers=-1)
         near = places.great_circle_miles(where, self.spots[home]) <= radius[county]
         return county[near], sites.placed[point[near]]
 
