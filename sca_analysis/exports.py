@@ -204,7 +204,7 @@ def _take_up(root: Path, config: Config, files: intake.Files, paths: tuple[Path,
     """Return a folder for this run alone with the tables of these files, and the files' hashes."""
     day = config.period_end or intake.latest_day()
     kept = keeping.place()
-    before = [stamp(path) for path in paths]
+    before = {path: stamp(path) for path in paths}
     try:
         hashes = cache.hash_files(paths)
     except OSError:  # the reader of that file says so better
@@ -220,10 +220,7 @@ def _take_up(root: Path, config: Config, files: intake.Files, paths: tuple[Path,
         try:
             account = intake.take_in(root, config, files, day, unfinished)
             cache.describe(unfinished, account, root, day)
-            has_changed = [stamp(path) for path in paths] != before or any(
-                stamp(path) != was for path, was in account.beside.items()
-            )
-            if not kept or has_changed:
+            if not kept or any(stamp(path) != was for path, was in (before | account.beside).items()):
                 return unfinished, hashes
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import nbformat
 import papermill
 from jupyter_client.kernelspec import NoSuchKernel
 
@@ -30,9 +30,6 @@ from sca_analysis.months import parse_month
 from sca_analysis.page import render
 from sca_analysis.pseudonyms import find_key
 from sca_analysis.saving import IDENTIFIED, hash_files_of, hash_inputs, name_key_of
-
-if TYPE_CHECKING:
-    import nbformat
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "monthly_report.ipynb"
 FILES = ("report.html", "report.ipynb", "tables", "tables.xlsx", "set_aside.csv", "manifest.json")
@@ -192,7 +189,7 @@ def explain(name: str, words: str) -> str | None:
 
 def _execute(
     month: str, data: Path, work: Path, notebook: Path, progress: bool, engine: str, identified: bool
-) -> "nbformat.NotebookNode":
+) -> nbformat.NotebookNode:
     """Run the notebook in a kernel of its own, with parameters passed as data."""
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # the kernel inherits it: figures as data, no script
     executed: nbformat.NotebookNode = papermill.execute_notebook(
@@ -229,7 +226,7 @@ def _refuse_changed(before: list[tuple[str, str]], manifest: Path, month: str, f
         )
 
 
-def _say_failure(error: "papermill.PapermillExecutionError", month: str, kept: Path, final: Path) -> str:
+def _say_failure(error: papermill.PapermillExecutionError, month: str, kept: Path, final: Path) -> str:
     """Say in one sentence which cell failed; only an error of ours has a message fit to be shown."""
     known = error.evalue.rstrip(".") if _is_ours(error.ename) else explain(error.ename, error.evalue)
     what = f": {known}" if known else f" with {error.ename}"

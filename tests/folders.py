@@ -10,6 +10,11 @@ from typing import Any
 from sca_analysis.exports import Exports
 
 Row = Mapping[str, Any]
+#: An exports.yaml under which claims get their network from a file beside them, extra.csv (claim_id, net).
+JOINED = (
+    "claims: {path: claims.csv, join: [{path: extra.csv, on: {claim_id: claim_id}}], columns: {network_id: net}}\n"
+    "directory: {path: directory.csv}\n"
+)
 
 
 def npi(number: int) -> str:

@@ -22,7 +22,7 @@ from sca_analysis.months import MOST_MONTHS, parse_months
 from sca_analysis.pseudonyms import find_key, name_key
 from sca_analysis.report import FILES, NOTEBOOK, is_current
 from sca_analysis.saving import hash_inputs
-from tests.folders import claim, listing, write_tables
+from tests.folders import JOINED, claim, listing, write_tables
 
 # what the monthly notebook leaves in its folder, without the analysis; hashes made another way than by the package
 STUB = """
@@ -170,10 +170,7 @@ def test_only_a_report_of_the_same_is_skipped(data: Path, tmp_path: Path) -> Non
 
 
 def test_files_beside_are_inputs(data: Path, tmp_path: Path) -> None:
-    (data / "exports.yaml").write_text(
-        "claims: {path: claims.csv, join: [{path: extra.csv, on: {claim_id: claim_id}}], columns: {network_id: net}}\n"
-        "directory: {path: directory.csv}\n"
-    )
+    (data / "exports.yaml").write_text(JOINED)
     number = (data / "claims.csv").read_text().splitlines()[1].split(",")[0]
     (data / "extra.csv").write_text(f"claim_id,net\n{number},A1\n")
     inputs = [{"path": p, "sha256": h} for p, h in hash_inputs(Exports.open(data))]

@@ -1,6 +1,5 @@
 """What was read is taken up again while nothing has changed, and only then."""
 
-import ast
 import gc
 import json
 import os
@@ -21,7 +20,8 @@ from sca_analysis.errors import ExportError
 from sca_analysis.exports import Exports
 from sca_analysis.tables import EXPORTS
 from tests.conftest import SAMPLE
-from tests.folders import claim, listing, write_tables
+from tests.folders import JOINED, claim, listing, write_tables
+from tests.test_project import modules
 
 TABLES = (*EXPORTS, "claim_versions")
 
@@ -110,10 +110,7 @@ def test_a_joined_file_is_part_of_the_content(place: Path, tmp_path: Path, folde
     assert "network_id" not in header
     numbers = {row.split(",")[0] for row in rows}
     (folder / "extra.csv").write_text("claim_id,net\n" + "".join(f"{n},A1\n" for n in numbers))
-    (folder / "exports.yaml").write_text(
-        "claims: {path: claims.csv, join: [{path: extra.csv, on: {claim_id: claim_id}}], columns: {network_id: net}}\n"
-        "directory: {path: directory.csv}\n"
-    )
+    (folder / "exports.yaml").write_text(JOINED)
     assert set(Exports.open(folder).frame("claims")["network_id"]) == {"A1"}
     (folder / "extra.csv").write_text("claim_id,net\n" + "".join(f"{n},B2\n" for n in numbers))
     assert set(Exports.open(folder).frame("claims")["network_id"]) == {"B2"}
@@ -245,18 +242,10 @@ def test_what_a_killed_run_had_in_use_goes(place: Path, folder: Path) -> None:
 
 
 def test_all_code_that_reads_decides_about_the_entry() -> None:
-    package = Path(cache.__file__).parent
-    seen, to_see = set[str](), {"intake"}
+    imported, seen, to_see = modules(), set[str](), {"intake"}
     while to_see:
-        name = to_see.pop()
-        seen.add(name)
-        files = (package / name).rglob("*.py") if (package / name).is_dir() else [package / f"{name}.py"]
-        for file in files:
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ImportFrom) and node.module == "sca_analysis":
-                    to_see |= {alias.name for alias in node.names} - seen
-                elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sca_analysis."):
-                    to_see |= {str(node.module).split(".")[1]} - seen
+        seen.add(name := to_see.pop())
+        to_see |= {one.split(".")[1] for one in imported[name] if one.startswith("sca_analysis.")} - seen
     assert seen - {"errors"} <= {name.removesuffix(".py") for name in cache._CODE}  # errors decide about words alone
 
 
@@ -292,10 +281,7 @@ def test_a_file_beside_that_changes_while_it_is_read_is_not_kept(
 ) -> None:
     number = (folder / "claims.csv").read_text().splitlines()[1].split(",")[0]
     (folder / "extra.csv").write_text(f"claim_id,net\n{number},A1\n")
-    (folder / "exports.yaml").write_text(
-        "claims: {path: claims.csv, join: [{path: extra.csv, on: {claim_id: claim_id}}], columns: {network_id: net}}\n"
-        "directory: {path: directory.csv}\n"
-    )
+    (folder / "exports.yaml").write_text(JOINED)
     take_in = intake.take_in
 
     def slow(root: Path, *rest: object) -> intake.Account:

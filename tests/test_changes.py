@@ -23,6 +23,8 @@ def test_the_month_before_is_that_month_as_it_stood(june: Month) -> None:
     again = changes.take_standing(june.exports, june.before.as_of, june.adequacy.network.criteria)
     ranges = ["rate_low", "rate_high", "rate_basis"]  # which nobody compares, and take half of the work
     pd.testing.assert_frame_equal(again.cases.table.drop(columns=ranges), june.before.cases.table.drop(columns=ranges))
+    plain = changes.take_standing(june.exports, june.before.as_of, june.adequacy.network.criteria, with_ranges=False)
+    pd.testing.assert_frame_equal(plain.cases.table, june.before.cases.table)
     assert june.before.cases.table[ranges].replace("", None).isna().all(axis=None)
     assert again.cases.table["rate_low"].notna().any()
 

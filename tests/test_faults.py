@@ -169,10 +169,8 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def report_in_a_process(data: Path, out: Path, stub: Path, month: str = MONTH) -> None:
     """What a run of its own does: its log is beside the reports' folder."""
-    os.environ |= {
-        keeping.PLACE: str(out.parent / "cache"),
-        "TMPDIR": str(out.parent / "tmp"),
-    }  # not those of the server
+    # not those of the server
+    os.environ |= {keeping.PLACE: str(out.parent / "cache"), "TMPDIR": str(out.parent / "tmp")}
     tempfile.tempdir = None
     with (out.parent / "log").open("a", buffering=1) as log:
         runs = [Run("", one, data, out) for one in parse_months(month)]
